@@ -187,8 +187,4 @@ def suggest(
         notice(f"no clip has a label under the task {task} yet{nearest(task, tasks)}")
     from emotion_search.engine.commands.show.classifiers import print_suggestions, suggestion_record
 
-    if as_json:
-        for one in found:
-            print_json(suggestion_record(one))
-    else:
-        print_suggestions(found)
+    print_found(found, as_json, suggestion_record, print_suggestions, "no clip is left to label")

@@ -17,6 +17,7 @@ from emotion_search.engine.commands.common import (
     choice,
     claim,
     notice,
+    print_found,
     print_json,
 )
 
@@ -181,11 +182,7 @@ def tune(
                 print_tuning(result)
                 return
         spaces = library.spaces()
-    if as_json:
-        for one in spaces:
-            print_json(vars(one))
-    else:
-        print_spaces(spaces)
+    print_found(spaces, as_json, vars, print_spaces, "the archive is empty: it has no space")
 
 
 def _space(name: str, serving: Space, data: LabelledVectors) -> Space:

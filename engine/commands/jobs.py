@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, notice, print_json
+from emotion_search.engine.commands.common import (
+    ArchiveOptions,
+    JsonOption,
+    choice,
+    notice,
+    print_json,
+)
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -38,14 +44,10 @@ def list_jobs(
     from emotion_search.engine.service.kept import all_jobs
     from emotion_search.index.database.jobs import UPLOAD, JobStatus
 
-    for one in status or ():
-        if one not in list(JobStatus):
-            raise InvalidInputError(f"--status {one}: choose {', '.join(JobStatus)}")
-    for one in kind or ():
-        if one not in KINDS:
-            raise InvalidInputError(f"--kind {one}: choose {', '.join(KINDS)}")
+    statuses = [choice("--status", one, JobStatus) for one in status or ()]
+    kinds = [choice("--kind", one, KINDS) for one in kind or ()]
     with archive.open() as library:
-        found = list(all_jobs(library, status or (), kind or ()))
+        found = list(all_jobs(library, statuses, kinds))
         if not found:
             notice("no job waits, works or is kept")
         for job in found:

@@ -89,8 +89,7 @@ def predict_files(
             would be written over.
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
-    require_scores(embedder)
-    predictor = _Predictor(embedder, how, context)
+    predictor = Predictor(embedder, how, context)
     with closing(Decoders()) as decoders:
         if folder is None:
 
@@ -163,7 +162,7 @@ def _into(
     folder: Path,
     files: Sequence[Path | str],
     decoders: Decoders,
-    predictor: _Predictor,
+    predictor: Predictor,
     *,
     overwrite: bool,
 ) -> Iterator[Prediction]:
@@ -195,48 +194,25 @@ def _into(
     journal.end()
 
 
-def predictions(
-    name: str,
-    audio: MonoFile,
-    embedder: Embedder,
-    granularity: Granularity | str = "utterance",
-    *,
-    context: Context | None = None,
-) -> Iterator[Prediction]:
-    """Predictions of a file that is called ``name``: its parts as they come, then the whole.
-
-    Args:
-        context: gives what scores are adapted to; the recording itself, if left out.
-
-    Raises:
-        InvalidInputError: the model gives no scores, or not that finely.
-        AudioError: the file cannot be used.
-    """
-    how = Granularity(granularity) if isinstance(granularity, str) else granularity
-    require_scores(embedder)
-    yield from _Predictor(embedder, how, context).predictions(name, audio)
-
-
-def require_scores(embedder: Embedder) -> None:
-    """Refuse a model without scores.
-
-    Raises:
-        InvalidInputError: it is one.
-    """
-    if not embedder.classes:
-        raise UnusableError(
-            f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"
-            " --model iic/emotion2vec_plus_large or --model voice"
-        )
-
-
 @dataclass(frozen=True)
-class _Predictor:
-    """A model, how finely it predicts, and what gives what its scores are adapted to."""
+class Predictor:
+    """A model, how finely it predicts, and what gives what its scores are adapted to: the recording
+    itself, if left out.
+
+    Raises:
+        InvalidInputError: the model gives no scores.
+    """
 
     embedder: Embedder
     how: Granularity
-    context: Context | None
+    context: Context | None = None
+
+    def __post_init__(self) -> None:
+        if not self.embedder.classes:
+            raise UnusableError(
+                f"the model {self.embedder.name} gives no emotion scores; choose one with a head,"
+                " such as --model iic/emotion2vec_plus_large or --model voice"
+            )
 
     def file(
         self, file: Path | str, decoders: Decoders, target: Path | None = None
@@ -258,7 +234,12 @@ class _Predictor:
             yield Prediction(name, self.how.name, error=f"cannot be read ({error.strerror})")
 
     def predictions(self, name: str, audio: MonoFile) -> Iterator[Prediction]:
-        """See the function of this name."""
+        """Predictions of a file that is called ``name``: its parts as they come, then the whole.
+
+        Raises:
+            InvalidInputError: the model is not so fine.
+            AudioError: the file cannot be used.
+        """
         embedded = FileEmbedding(audio, self.embedder, self.how, self.context)
         for parts in embedded:
             yield from self._of_parts(name, parts, embedded)

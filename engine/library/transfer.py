@@ -51,11 +51,13 @@ class Transfers(Archive):
             ModelMismatchError, ModelUnavailableError: see ``embedder``.
         """
         from emotion_search.engine.audio.mono import MonoFile
-        from emotion_search.engine.inference.predict import predictions
+        from emotion_search.engine.inference.parts import Granularity
+        from emotion_search.engine.inference.predict import Predictor
 
         sound, embedder = MonoFile(self.decoders, file, longest=longest), self.embedder()
         context = self.context(embedder, Place(source, speaker))
-        return predictions(file.name, sound, embedder, granularity, context=context)
+        how = Granularity(granularity) if isinstance(granularity, str) else granularity
+        return Predictor(embedder, how, context).predictions(file.name, sound)
 
     def context(self, embedder: Embedder, place: Place) -> Context:
         """What the scores of a file from ``place`` are adapted to, by a model that is maybe the

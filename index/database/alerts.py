@@ -213,8 +213,5 @@ def _latest(session: Session) -> int:
 
 
 def _details(row: AlertRow, firings: Iterable[FiringRow] = ()) -> AlertDetails:
-    found = [
-        Firing(one.recording_id, one.period, *(getattr(one, name) for name in _NUMBERS))
-        for one in firings
-    ]
+    found = [as_details(Firing, one, recording=one.recording_id) for one in firings]
     return as_details(AlertDetails, row, firings=found)

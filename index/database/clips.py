@@ -26,7 +26,8 @@ from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Metadatum
-from emotion_search.index.database.wrong_values import HASH_DIGITS, PLAY_S, ROUNDED
+from emotion_search.index.database.schema.values import HASH_DIGITS, ROUNDED
+from emotion_search.index.database.wrong_values import PLAY_S
 from emotion_search.index.errors import DatabaseError, NotFoundError
 from emotion_search.index.vectors.arrays import Vectors
 

@@ -169,11 +169,8 @@ def members(session: Session, name: str) -> tuple[Ids, NDArray[np.int32]]:
     Raises:
         NotFoundError: there is no clustering of this name.
     """
-    clustering = _id_of(session, name)
-    if clustering is None:
-        raise _unknown(session, name)
     query = select(ClusterMember.clip_id, ClusterMember.cluster)
-    query = query.where(ClusterMember.clustering_id == clustering)
+    query = query.where(ClusterMember.clustering_id == _known(session, name))
     clips, clusters = fetch_columns(
         session, query, ClusterMember.clip_id, None, numbers("i8"), numbers("i4")
     )
@@ -187,14 +184,17 @@ def delete_clustering(session: Session, name: str) -> None:
     Raises:
         NotFoundError: there is none of this name.
     """
-    clustering = _id_of(session, name)
-    if clustering is None:
-        raise _unknown(session, name)
-    _delete(session, clustering)
+    _delete(session, _known(session, name))
 
 
 def _id_of(session: Session, name: str) -> int | None:
     return session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+
+
+def _known(session: Session, name: str) -> int:
+    if (found := _id_of(session, name)) is None:
+        raise _unknown(session, name)
+    return found
 
 
 def _delete(session: Session, clustering: int) -> None:

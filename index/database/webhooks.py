@@ -12,17 +12,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.schema import TEST, WebhookRow, as_details
 from emotion_search.index.database.schema import DeliveryRow as Row
-from emotion_search.index.database.schema import WebhookRow, as_details
 from emotion_search.index.database.slices import now_of
 from emotion_search.index.errors import ConflictError, NotFoundError
 
 MOST_WEBHOOKS = 16
 """Most webhooks of an archive."""
-EVENTS = ("job.ended", "alert.fired")
-"""Types of events."""
-TEST = "webhook.test"
-"""Type of an event that any webhook gets when it is asked for, to see whether it arrives."""
 URL = (
     r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
     r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, get_args, get_origin
@@ -34,8 +34,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Bundle, Session
 
 from emotion_search.index.database.alerts import ALERT
-from emotion_search.index.database.filters import FIELDS, NOISE, ClipFilter, Texts
+from emotion_search.index.database.filters import FIELDS, ClipFilter, Texts
 from emotion_search.index.database.schema import (
+    EVENTS,
     AlertRow,
     Archive,
     Base,
@@ -53,9 +54,8 @@ from emotion_search.index.database.schema import (
     WebhookRow,
 )
 from emotion_search.index.database.schema.columns import is_whole
-from emotion_search.index.database.webhooks import EVENTS, TEST, URL
+from emotion_search.index.database.webhooks import URL
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.space import Method
 
 NO_EMBEDDING = "have no embedding"
 BEHIND_CLIPS = "have a revision before that of a clip"
@@ -67,62 +67,13 @@ NO_MODEL = "name no model that serves, though there are clips"
 IMPORTED = "import"
 """How a recording is cut whose embeddings alone were imported."""
 _LARGEST = 1.7976931348623157e308
-ROUNDED = 1e-3
-"""Play in a score."""
 PLAY_S = 1.0
 """Of a span beyond the end of its recording, in seconds."""
-HASH_DIGITS = 64
-"""Of a sha256 in hexadecimal."""
 _LONGEST_S = 1e9
 _NAMED = 5  # rows that are named
-_SCORE, _AFFECT = (-ROUNDED, 1 + ROUNDED), (-1 - ROUNDED, 1 + ROUNDED)
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "recordings.sample_rate": (0, 1e7),  # 0 of an import, whose audio nobody has read
-    "recordings.channels": (1, 65_535),
-    "clips.channel": (0, 65_534),
-    "embeddings.confidence": _SCORE,
-    "embeddings.valence": _AFFECT,
-    "embeddings.arousal": _AFFECT,
-    "embeddings.dominance": _AFFECT,
-    "predictions.probability": _SCORE,
-    "classifiers.version": (1, 2**31 - 1),
-    "cluster_members.cluster": (NOISE, 2**31 - 1),
-    "spaces.gain": (-2, 2),
-    **{f"alert_firings.{name}": _SCORE for name in ("value", "low", "high", "uncertain")},
-    "locations.mtime_ns": (-(2**63), 2**63 - 1),
-    "failures.mtime_ns": (-(2**63), 2**63 - 1),
-}
-"""The least and the most of a number; any other is not negative, and one that is not whole is
-``_LONGEST_S`` at most."""
-_CHOICES: Mapping[str, Sequence[str]] = {
-    "spaces.method": list(Method),
-    "clusterings.method": ["kmeans", "hdbscan"],
-    "jobs.status": ["queued", "running", "done", "failed"],
-    "failures.kind": ["failed", "silent"],
-    "alerts.measure": ["share", "level"],
-    "alerts.window": ["recording", "day", "week", "month"],
-    "alerts.state": ["waiting", "quiet", "raised", "failed"],
-    "webhook_deliveries.event": [*EVENTS, TEST],
-    "api_keys.scope": ["read", "write", "admin"],
-}
-_NEVER_BLANK = {
-    *("labels.task", "labels.value", "predictions.task", "predictions.value", "classifiers.task"),
-    *("recordings.source", "recordings.speaker", "recording_metadata.key", "locations.path"),
-    *("clips.speaker", "clips.channel_name", "models.name", "clusterings.name", "webhooks.url"),
-    *("recordings.name", "alerts.name"),
-}
-_MOST_LETTERS = dict.fromkeys(("labels.value", "labels.task", "predictions.value"), 200)
-"""Of what people write, as commands and the API take it."""
 _SPACES = "".join(
     map(chr, (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239))
 )
-_HASHES = {
-    *("recordings.sha256", "failures.sha256", "forgotten.digest", "api_keys.sha256"),
-    "models.fingerprint",
-}
-"""In hexadecimal."""
-
 
 _IN_RECORDING = select(Recording.id).where(
     Recording.id == Clip.recording_id, Recording.sample_rate > 0
@@ -367,20 +318,21 @@ def wrong_in(dialect: str, one: Column[Any]) -> dict[str, ColumnElement[bool]]:
 
 
 def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
-    """Whether a value is none that its column can have; None where it may be any."""
-    name = str(of)
-    if name in _CHOICES:
-        return of.not_in(_CHOICES[name])
-    if name in _NEVER_BLANK:
-        long = func.length(of) > _MOST_LETTERS[name] if name in _MOST_LETTERS else false()
+    """Whether a value is none that its column can have, by its ``info``; None where it may be any.
+    Of other numbers none is negative, and one that is not whole is ``_LONGEST_S`` at most."""
+    rule = of.info
+    if "one_of" in rule:
+        return of.not_in(rule["one_of"])
+    if "letters" in rule:
+        long = func.length(of) > rule["letters"] if rule["letters"] else false()
         return or_(func.trim(of, _SPACES) == "", long)
-    if name in _HASHES:
-        return or_(func.length(of) != HASH_DIGITS, func.trim(of, "0123456789abcdef") != "")
+    if "digits" in rule:
+        return or_(func.length(of) != rule["digits"], func.trim(of, "0123456789abcdef") != "")
     if not isinstance(of.type, Integer | Float):
         return None
-    if isinstance(of.type, Integer) and name not in _RANGES:
+    if isinstance(of.type, Integer) and "between" not in rule:
         return of < 0
-    return ~of.between(*_RANGES.get(name, (0, _LONGEST_S)))
+    return ~of.between(*rule.get("between", (0, _LONGEST_S)))
 
 
 def _other(value: Any, of: Column[Any]) -> ColumnElement[bool]:

@@ -83,14 +83,14 @@ def bring_forward(
     return len(np.union1d(anew, changed)) + len(gone), index.count < before
 
 
-def latest_ids(session: Session, model: ModelInfo, revision: int) -> Ids:
+def latest_ids(session: Session, model: ModelInfo, revision: int, most: int = _COMPARED) -> Ids:
     """The last clips that got their embeddings up to a revision: int64, (n,)."""
     query = (
         select(Embedding.clip_id)
         .where(Embedding.model_id == model.id, Embedding.revision <= revision)
         .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
     )
-    return np.fromiter(session.scalars(query.limit(_COMPARED)), dtype=np.int64)
+    return np.fromiter(session.scalars(query.limit(most)), dtype=np.int64)
 
 
 def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
@@ -133,12 +133,7 @@ def differing(
 def shares_past(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     """As ``agrees``, by one clip of the last revision: for an index in use, whose database may be
     put back and written to before anybody asks again."""
-    query = (
-        select(Embedding.clip_id)
-        .where(Embedding.model_id == model.id, Embedding.revision <= loaded.revision)
-        .order_by(Embedding.revision.desc())
-    )
-    last = np.fromiter(session.scalars(query.limit(1)), dtype=np.int64)
+    last = latest_ids(session, model, loaded.revision, 1)
     try:
         return _has_vectors(session, model, loaded, last)
     except DatabaseError:  # a damaged one tells nothing

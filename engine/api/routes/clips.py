@@ -70,7 +70,7 @@ async def clip_audio(
     if is_known(if_none_match, etag):
         return unchanged(etag)
     samples, rate, _details = await gates.pictures.run(library.clip_audio, clip)
-    return ranged(wav(samples, rate), range_, if_range, media_type="audio/wav", etag=etag)
+    return ranged(wav(samples, rate), range_, if_range, etag=etag)
 
 
 @router.get(

@@ -39,14 +39,8 @@ def _map(library: Library, query: wire.MapQuery) -> wire.MapOut:
         clustering=None if query.clustering is None else clean("clustering", query.clustering),
         wanted=wanted,
     )
-    return wire.MapOut(
-        points=[wire.Point.model_validate(record) for record in made.records()],
-        clips=made.clips,
-        method=made.method,
-        explained=made.explained,
-        revision=made.revision,
-        space=made.space_version,
-    )
+    points = list(made.records())
+    return wire.MapOut.model_validate({**vars(made), "points": points, "space": made.space_version})
 
 
 @router.get("/clusterings", summary="List the saved clusterings")

@@ -212,7 +212,7 @@ async def audio(
     samples, rate = await gates.pictures.run(
         span_of_recording, library, recording, start=start, end=end, channel=channel
     )
-    return ranged(wav(samples, rate), range_, if_range, media_type="audio/wav", etag=etag)
+    return ranged(wav(samples, rate), range_, if_range, etag=etag)
 
 
 @router.delete("/{recording}", summary="Erase a recording")

@@ -31,11 +31,9 @@ async def recording_trend(
     trend = await gates.pictures.run(library.trend, recording, options)
     return wire.RecordingTrendOut.model_validate(
         {
-            "recording": trend.recording,
+            **vars(trend),
             "file": trend.name,
-            "duration": trend.duration,
             "model": model_name(trend.model),
-            "min_confidence": trend.min_confidence,
             "channels": [channel.record() for channel in trend.channels],
         }
     )
@@ -52,12 +50,10 @@ async def archive_trend(
     )
     return wire.TrendOut.model_validate(
         {
+            **vars(trend),
             "data": list(trend.records()),
             "model": model_name(trend.model),
             "total": trend.total.record() if trend.total else None,
-            "undated": trend.undated,
-            "min_confidence": trend.min_confidence,
             "alarmed": trend.alarmed,
-            "method": trend.method,
         }
     )

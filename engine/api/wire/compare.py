@@ -65,13 +65,7 @@ def compare_out(found: Comparison, clips: Sequence[int]) -> CompareOut:
     ids = [*clips, *(None for _ in found.things)]
     return CompareOut(
         things=[
-            ComparedOut(
-                clip=clip,
-                file=one.name,
-                emotion=one.emotion,
-                confidence=one.confidence,
-                scores=one.scores,
-            )
+            ComparedOut.model_validate({**vars(one), "clip": clip, "file": one.name})
             for clip, one in zip(ids, found.things, strict=False)
         ],
         similarity=found.cosines.round(6).tolist(),

@@ -28,6 +28,8 @@ from emotion_search.index.database.schema.models import BaselineRow as BaselineR
 from emotion_search.index.database.schema.models import CalibrationRow as CalibrationRow
 from emotion_search.index.database.schema.models import Model as Model
 from emotion_search.index.database.schema.models import SpaceRow as SpaceRow
+from emotion_search.index.database.schema.service import EVENTS as EVENTS
+from emotion_search.index.database.schema.service import TEST as TEST
 from emotion_search.index.database.schema.service import AlertRow as AlertRow
 from emotion_search.index.database.schema.service import ApiKey as ApiKey
 from emotion_search.index.database.schema.service import DeliveryRow as DeliveryRow

@@ -12,12 +12,12 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
-    Text,
     func,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
+from emotion_search.index.database.schema.values import Affect, Given, Hash, Named, Score, within
 
 
 class Archive(Base):
@@ -45,14 +45,14 @@ class Recording(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str]
-    source: Mapped[str | None]
-    speaker: Mapped[str | None]
+    sha256: Mapped[Hash] = mapped_column(unique=True)
+    name: Mapped[Named]
+    source: Mapped[Named | None]
+    speaker: Mapped[Named | None]
     recorded_at: Mapped[datetime | None]
     duration: Mapped[float]
-    sample_rate: Mapped[int]
-    channels: Mapped[int]
+    sample_rate: Mapped[int] = within(0, 1e7)  # 0 of an import, whose audio nobody has read
+    channels: Mapped[int] = within(1, 65_535)
     cut: Mapped[str | None]  # how its clips were made
     ingested_at: Mapped[datetime]
 
@@ -76,10 +76,10 @@ class Location(Base):
     __tablename__ = "locations"
     __table_args__ = (Index("ix_locations_recording_id", "recording_id"),)
 
-    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    path: Mapped[Named] = mapped_column(primary_key=True)
     recording_id: Mapped[int] = belongs_to("recordings.id")
     size: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = within(-(2**63), 2**63 - 1, BigInteger)
 
 
 class Metadatum(Base):
@@ -88,7 +88,7 @@ class Metadatum(Base):
     __tablename__ = "recording_metadata"
 
     recording_id: Mapped[int] = belongs_to("recordings.id", primary_key=True)
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[Named] = mapped_column(primary_key=True)
     value: Mapped[str]
 
 
@@ -110,9 +110,9 @@ class Clip(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     recording_id: Mapped[int] = belongs_to("recordings.id")
-    channel: Mapped[int | None]  # None: all channels mixed down
-    channel_name: Mapped[str | None]  # agent, customer
-    speaker: Mapped[str | None]  # where the recording has several
+    channel: Mapped[int | None] = within(0, 65_534)  # None: all channels mixed down
+    channel_name: Mapped[Named | None]  # agent, customer
+    speaker: Mapped[Named | None]  # where the recording has several
     start: Mapped[float] = mapped_column("start_s", Float)
     end: Mapped[float] = mapped_column("end_s", Float)
     revision: Mapped[int] = mapped_column(BigInteger, server_default="0")  # see ``changes``
@@ -132,8 +132,8 @@ class Label(Base):
     __table_args__ = (Index("ix_labels_task_value", "task", "value"),)
 
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
-    task: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[str]
+    task: Mapped[Given] = mapped_column(primary_key=True)
+    value: Mapped[Given]
 
 
 class Embedding(Base):
@@ -157,10 +157,10 @@ class Embedding(Base):
     vector_crc32: Mapped[int | None] = mapped_column(BigInteger)
     scores_crc32: Mapped[int | None] = mapped_column(BigInteger)
     emotion: Mapped[str | None]  # the class of the highest score, and it
-    confidence: Mapped[float | None]
-    valence: Mapped[float | None]  # of the scores; see ``affect``
-    arousal: Mapped[float | None]
-    dominance: Mapped[float | None]
+    confidence: Mapped[Score | None]
+    valence: Mapped[Affect | None]  # of the scores; see ``affect``
+    arousal: Mapped[Affect | None]
+    dominance: Mapped[Affect | None]
     # By which centres the scores were made; 0: by none, or by ones that do not count any more
     score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
@@ -180,4 +180,4 @@ class Forgotten(Base):
 
     __tablename__ = "forgotten"
 
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[Hash] = mapped_column(primary_key=True)

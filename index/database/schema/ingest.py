@@ -7,6 +7,7 @@ from sqlalchemy import JSON, BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
+from emotion_search.index.database.schema.values import Hash, one_of, within
 
 
 class Failure(Base):
@@ -23,10 +24,10 @@ class Failure(Base):
     reason: Mapped[str]
     attempts: Mapped[int]
     failed_at: Mapped[datetime]
-    kind: Mapped[str] = mapped_column(Text, default="failed", server_default="failed")
+    kind: Mapped[str] = one_of("failed", "silent", default="failed", server_default="failed")
     size: Mapped[int | None] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
-    sha256: Mapped[str | None] = mapped_column(String(64))
+    mtime_ns: Mapped[int | None] = within(-(2**63), 2**63 - 1, BigInteger)
+    sha256: Mapped[Hash | None]
     cut: Mapped[str | None]
 
 
@@ -90,7 +91,7 @@ class Job(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    status: Mapped[str]  # queued, running, done, failed
+    status: Mapped[str] = one_of("queued", "running", "done", "failed")
     place: Mapped[str] = mapped_column(String(36))  # the home, or bucket, that stores the upload
     stored: Mapped[str] = mapped_column(String(32))  # what the upload is called there
     owner: Mapped[str]  # the API key that sent it; empty without keys

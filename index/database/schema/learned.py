@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emotion_search.index.database.schema.columns import Base, BigId, Sealed, belongs_to
+from emotion_search.index.database.schema.values import Given, Named, Score, one_of, within
 
 
 class ClassifierRow(Base):
@@ -20,8 +21,8 @@ class ClassifierRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
-    task: Mapped[str]
-    version: Mapped[int]  # of the task's, from 1
+    task: Mapped[Named]
+    version: Mapped[int] = within(1, 2**31 - 1)  # of the task's
     method: Mapped[str]
     classes: Mapped[list[str]]
     space_version: Mapped[int]
@@ -39,11 +40,11 @@ class Prediction(Base):
         Index("ix_predictions_classifier_id", "classifier_id"),
     )
 
-    task: Mapped[str] = mapped_column(Text, primary_key=True)
+    task: Mapped[Named] = mapped_column(primary_key=True)
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
     classifier_id: Mapped[int] = belongs_to("classifiers.id")
-    value: Mapped[str]
-    probability: Mapped[float]
+    value: Mapped[Given]
+    probability: Mapped[Score]
 
 
 Index("ix_predictions_clip_id", Prediction.clip_id)  # for the cascade of a clip
@@ -56,9 +57,9 @@ class ClusteringRow(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[Named] = mapped_column(unique=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
-    method: Mapped[str]
+    method: Mapped[str] = one_of("kmeans", "hdbscan")
     k: Mapped[int]
     space_version: Mapped[int]
     parameters: Mapped[dict[str, Any]]
@@ -76,4 +77,4 @@ class ClusterMember(Base):
 
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
     clustering_id: Mapped[int] = belongs_to("clusterings.id", primary_key=True)
-    cluster: Mapped[int]
+    cluster: Mapped[int] = within(-1, 2**31 - 1)

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emotion_search.index.database.schema.columns import Base, BigId, Sealed, belongs_to
+from emotion_search.index.database.schema.values import Hash, Named, one_of, within
+from emotion_search.index.vectors.space import Method
 
 
 class Model(Base):
@@ -16,8 +18,8 @@ class Model(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - as with clips
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    name: Mapped[str]
-    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[Named]
+    fingerprint: Mapped[Hash] = mapped_column(unique=True)
     dimension: Mapped[int]
     classes: Mapped[list[str]]
     revision: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -34,12 +36,12 @@ class SpaceRow(Base):
 
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
-    method: Mapped[str]
+    method: Mapped[str] = one_of(*Method)
     task: Mapped[str | None]  # whose labels taught it
     clips: Mapped[int] = mapped_column(BigInteger)  # how many it was fitted on
     mean: Mapped[bytes] = mapped_column(Sealed)  # little-endian float32, as the matrix is
     matrix: Mapped[bytes | None] = mapped_column(Sealed)
-    gain: Mapped[float | None]
+    gain: Mapped[float | None] = within(-2, 2)
     baselines: Mapped[int | None]  # the version whose baselines it takes
     fitted_at: Mapped[datetime]
 

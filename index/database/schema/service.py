@@ -3,10 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, String, Text
+from sqlalchemy import JSON, BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
+from emotion_search.index.database.schema.values import Hash, Named, Score, one_of
+
+EVENTS = ("job.ended", "alert.fired")
+"""Types of events."""
+TEST = "webhook.test"
+"""Type of an event that any webhook gets when it is asked for, to see whether it arrives."""
 
 
 class ApiKey(Base):
@@ -18,8 +24,8 @@ class ApiKey(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str]
     prefix: Mapped[str] = mapped_column(String(16), unique=True)  # the token's first part
-    sha256: Mapped[str] = mapped_column(String(64))  # of the whole token
-    scope: Mapped[str]
+    sha256: Mapped[Hash]  # of the whole token
+    scope: Mapped[str] = one_of("read", "write", "admin")
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
@@ -31,13 +37,13 @@ class AlertRow(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[Named] = mapped_column(unique=True)
     rule: Mapped[str]  # angry>0.3
-    measure: Mapped[str]  # share, level
-    window: Mapped[str]  # recording, day, week, month
+    measure: Mapped[str] = one_of("share", "level")
+    window: Mapped[str] = one_of("recording", "day", "week", "month")
     filters: Mapped[dict[str, Any]]  # of which clips, as the API has them
     seen: Mapped[int] = mapped_column(BigInteger)  # the last recording that it was checked with
-    state: Mapped[str]  # waiting, quiet, raised, failed
+    state: Mapped[str] = one_of("waiting", "quiet", "raised", "failed")
     problem: Mapped[str | None]
     created_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
@@ -58,10 +64,10 @@ class Firing(Base):
     alert_id: Mapped[int] = belongs_to("alerts.id")
     recording_id: Mapped[int | None] = belongs_to("recordings.id")
     period: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
-    value: Mapped[float]
-    low: Mapped[float | None]  # of a period
-    high: Mapped[float | None]
-    uncertain: Mapped[float | None]  # share of time
+    value: Mapped[Score]
+    low: Mapped[Score | None]  # of a period
+    high: Mapped[Score | None]
+    uncertain: Mapped[Score | None]  # share of time
     fired_at: Mapped[datetime]
 
 
@@ -72,7 +78,7 @@ class WebhookRow(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    url: Mapped[str] = mapped_column(Text, unique=True)
+    url: Mapped[Named] = mapped_column(unique=True)
     secret: Mapped[str]
     events: Mapped[list[str]]
     created_at: Mapped[datetime]
@@ -91,7 +97,7 @@ class DeliveryRow(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     webhook_id: Mapped[int] = belongs_to("webhooks.id")
     message: Mapped[str] = mapped_column(String(40))  # the same at every attempt
-    event: Mapped[str]
+    event: Mapped[str] = one_of(*EVENTS, TEST)
     body: Mapped[str]
     attempts: Mapped[int]
     due_at: Mapped[datetime | None]  # None: nothing more is tried
