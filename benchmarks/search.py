@@ -3,7 +3,7 @@
     python -m benchmarks.search --clips 100000 --dimension 1024
     python -m benchmarks.search --clips 1000000 --dimension 1024 --work /var/tmp/million
     python -m benchmarks.search --clips 100000 --real ../shared/data/emodb
-    python -m benchmarks.search --clips 300000 --work … --engine milvus+http://127.0.0.1:19530
+    python -m benchmarks.search --clips 1000000 --work … --engine milvus+http://127.0.0.1:19530
 
 The archive (in ``--work``, kept for the next run; ``--database`` for Postgres) is filled from a
 fixed seed, or from real speech repeated with perturbation. Queries are embeddings like the others,
