@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
@@ -30,6 +34,9 @@ log = logging.getLogger(__name__)
 
 _UNDER_WAY = "making-"
 _READ = 4096  # rows at a time
+_SHARE = 1000  # fewest rows that are another thread's to compare
+_HELPERS = min(7, (os.cpu_count() or 1) - 1)
+_helpers = ThreadPoolExecutor(max(1, _HELPERS), "products")  # threads begin when they are needed
 
 
 class StoredRows:
@@ -85,9 +92,9 @@ class StoredRows:
         (float32, (dim,)): float32, (n,)."""
         known, places = self._find(ids)
         if len(places) > len(self) // 2:  # most of them: in the order of the file
-            products = _products(self._rows, query)[places]
+            products = _shared(partial(_products, self._rows, query), len(self))[places]
         else:
-            products = _products_of(self._rows, query, places)
+            products = _shared(partial(_products_of, self._rows, query, places), len(places))
         zero = np.flatnonzero(products == 0)
         erased = zero[~self._rows[places[zero]].any(axis=1)]
         known[np.flatnonzero(known)[erased]] = False
@@ -237,22 +244,35 @@ def _checksums(ids: Ids, rows: Vectors) -> Ids:
     return np.fromiter(sums, np.int64, len(ids))
 
 
-def _products(rows: Vectors, query: Vectors) -> Vectors:
-    """Products of all rows with ``query``, float32, (n,): on some processors quicker than BLAS."""
+def _shared(products: Callable[[slice], Vectors], count: int) -> Vectors:
+    """Products of so many, part by part, for which memory is what one thread waits for: by several
+    threads, and by this one what none of them has begun."""
+    number = max(1, min(_HELPERS + 1, count // _SHARE))
+    bounds = [count * i // number for i in range(number + 1)]
+    mine, *parts = (slice(*span) for span in pairwise(bounds))
+    others = [(_helpers.submit(products, part), part) for part in parts]
+    found = [products(mine)]
+    found += [products(part) if one.cancel() else one.result() for one, part in others]
+    return np.concatenate(found)
+
+
+def _products(rows: Vectors, query: Vectors, part: slice) -> Vectors:
+    """Products of a part of the rows with ``query``: on some processors quicker than BLAS."""
     import faiss
 
-    query = np.ascontiguousarray(query, np.float32)
+    rows, query = rows[part], np.ascontiguousarray(query, np.float32)
     products = np.empty(len(rows), np.float32)
     given = [faiss.swig_ptr(array) for array in (products, query, rows)]
     faiss.fvec_inner_products_ny(*given, rows.shape[1], len(rows))  # type: ignore[attr-defined]
     return products
 
 
-def _products_of(rows: Vectors, query: Vectors, places: NDArray[np.intp]) -> Vectors:
-    """Products of some of the rows with ``query``, float32, (n,), without a copy of them."""
+def _products_of(rows: Vectors, query: Vectors, places: NDArray[np.intp], part: slice) -> Vectors:
+    """Products of the rows in a part of some places with ``query``, without a copy of them."""
     import faiss
 
-    places, query = np.ascontiguousarray(places, np.int64), np.ascontiguousarray(query, np.float32)
+    places = np.ascontiguousarray(places[part], np.int64)
+    query = np.ascontiguousarray(query, np.float32)
     products = np.empty(len(places), np.float32)
     given = [faiss.swig_ptr(array) for array in (products, query, rows, places)]
     with one_thread():

@@ -1,6 +1,8 @@
 """Vectors in a file: found by id, erased on disk, checked, and removed with their maker."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ QUERY = np.array([0.5, -1.0, 2.0, 0.25], np.float32)
 
 @pytest.fixture(autouse=True)
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two rows at a time."""
+    """Two rows at a time, by two threads."""
     monkeypatch.setattr(mapped_rows, "_READ", 2)
+    monkeypatch.setattr(mapped_rows, "_SHARE", 1)
+    monkeypatch.setattr(mapped_rows, "_HELPERS", 1)
 
 
 def written(folder: Path) -> StoredRows:
@@ -50,6 +54,28 @@ def test_products_are_with_the_rows_of_the_ids(tmp_path: Path, wanted: list[int]
     assert known.tolist() == [one in IDS for one in wanted]
     rows = [int(np.flatnonzero(one == IDS)[0]) for one in there]
     np.testing.assert_allclose(products, VECTORS[rows] @ QUERY, rtol=1e-5)
+
+
+def test_threads_share_the_rows_and_none_waits_for_one_that_is_busy(monkeypatch):
+    with ThreadPoolExecutor(1) as helper:
+        monkeypatch.setattr(mapped_rows, "_helpers", helper)
+        rows, places = np.repeat(VECTORS, 500, axis=0), np.arange(2999, -1, -1)
+        let_go, by, together = threading.Event(), set[str](), threading.Barrier(2, timeout=20)
+
+        def products(part: slice) -> np.ndarray:
+            by.add(threading.current_thread().name)
+            if not busy:
+                together.wait()
+            return mapped_rows._products_of(rows, QUERY, places, part)
+
+        for busy in (False, True):
+            by.clear()
+            if busy:
+                helper.submit(let_go.wait, 20)
+            found = mapped_rows._shared(products, 3000)
+            let_go.set()
+            np.testing.assert_allclose(found, (rows @ QUERY)[places], rtol=1e-5)
+            assert len(by) == (1 if busy else 2)
 
 
 @pytest.mark.parametrize("count", [2, 6])
