@@ -71,6 +71,7 @@ def test_threads_share_the_rows_and_none_waits_for_one_that_is_busy(monkeypatch)
         for busy in (False, True):
             by.clear()
             if busy:
+                let_go.clear()
                 helper.submit(let_go.wait, 20)
             found = mapped_rows._shared(products, 3000)
             let_go.set()
