@@ -78,7 +78,8 @@ _UNKNOWN = {
 }
 """By table: what is set to unknown there."""
 _BEHIND = {BEHIND_CLIPS: LATEST_CLIP, BEHIND_EMBEDDINGS: LATEST_EMBEDDING}
-_CURES |= dict.fromkeys(_BEHIND, _MEND)
+_NAMELESS = ("have no uuid that can be read", "have a uuid that cannot be")
+_CURES |= dict.fromkeys((*_BEHIND, *_NAMELESS), _MEND)
 _AFFECT = [getattr(Embedding, name) for name in DIMENSIONS]
 _LINES = 20  # of what SQLite finds, at most
 

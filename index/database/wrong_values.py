@@ -117,11 +117,12 @@ _MOST_LETTERS = dict.fromkeys(("labels.value", "labels.task", "predictions.value
 _SPACES = "".join(
     map(chr, (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239))
 )
-_HASHES = {
-    *("recordings.sha256", "failures.sha256", "forgotten.digest", "api_keys.sha256"),
-    "models.fingerprint",
+_HASHES = ("recordings.sha256", "failures.sha256", "forgotten.digest", "api_keys.sha256")
+_DIGITS = {
+    **dict.fromkeys((*_HASHES, "models.fingerprint"), (HASH_DIGITS, "0123456789abcdef")),
+    "archive.uuid": (36, "0123456789abcdef-"),
 }
-"""In hexadecimal."""
+"""How many of which a value has."""
 
 
 _IN_RECORDING = select(Recording.id).where(
@@ -374,8 +375,9 @@ def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
     if name in _NEVER_BLANK:
         long = func.length(of) > _MOST_LETTERS[name] if name in _MOST_LETTERS else false()
         return or_(func.trim(of, _SPACES) == "", long)
-    if name in _HASHES:
-        return or_(func.length(of) != HASH_DIGITS, func.trim(of, "0123456789abcdef") != "")
+    if name in _DIGITS:
+        number, digits = _DIGITS[name]
+        return or_(func.length(of) != number, func.trim(of, digits) != "")
     if not isinstance(of.type, Integer | Float):
         return None
     if isinstance(of.type, Integer) and name not in _RANGES:
