@@ -32,6 +32,7 @@ from emotion_search.index.database.wrong_values import (
     LATEST_CLIP,
     LATEST_EMBEDDING,
     LOST_SPACE,
+    NO_CLIPS,
     NO_EMBEDDING,
     NO_MODEL,
     NO_SPACE,
@@ -57,6 +58,7 @@ _CURES = {
     NO_SPACE: "emotion-search tune --restore 0, then tune",
     "embeddings": f"{_MEND}; else restore a backup",
     NO_EMBEDDING: _MEND,
+    NO_CLIPS: "emotion-search forget them, then ingest --again; else restore a backup",
     LOST_SPACE: f"{_MEND}, then emotion-search tune --restore, to the space that serves",
     NO_MODEL: "emotion-search use MODEL",
 }
