@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import AsyncExitStack
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 
@@ -41,7 +42,13 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
-        self._app = app
+        self._app, self._life = app, AsyncExitStack()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin: with the app, whose errors are the caller's."""
+        await self._life.enter_async_context(self._app.router.lifespan_context(self._app))
+        log.info("startup complete")
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
@@ -58,6 +65,7 @@ class Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             letting_go.cancel()
+            await self._life.aclose()
 
     async def _let_go_while_ending(self) -> None:
         while True:
@@ -123,6 +131,7 @@ def _serve(settings: Settings, open_to: OpenTo, listening: socket.socket) -> Non
         app,
         http=Connection,
         ws="none",
+        lifespan="off",  # ours, which raises where uvicorn would print a traceback
         log_config=None,
         access_log=False,  # our own line has the request's id
         server_header=False,
@@ -130,6 +139,15 @@ def _serve(settings: Settings, open_to: OpenTo, listening: socket.socket) -> Non
         timeout_graceful_shutdown=round(GRACE_S),
     )
     Server(config, app).run(sockets=[listening])
+
+
+def _work(settings: Settings, open_to: OpenTo, listening: socket.socket) -> None:
+    """As ``_serve``, in a process of its own."""
+    try:
+        _serve(settings, open_to, listening)
+    except (EmotionSearchError, OSError) as error:
+        log.error("%s", error)
+        sys.exit(1)
 
 
 class _Workers:
@@ -154,7 +172,7 @@ class _Workers:
         while not self._ending:
             while self._unserved:
                 mine = self._unserved.pop()
-                one = self._context.Process(target=_serve, args=(*self._given, mine), name="worker")
+                one = self._context.Process(target=_work, args=(*self._given, mine), name="worker")
                 one.start()
                 self._began[one] = time.monotonic(), mine
             wait([one.sentinel for one in self._began], timeout=0.2)

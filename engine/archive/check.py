@@ -28,7 +28,7 @@ from emotion_search.index.database.check import (
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.files import ids_of_hashes
 from emotion_search.index.database.jobs import needed_uploads
-from emotion_search.index.database.models import ModelInfo, active_model, list_models
+from emotion_search.index.database.models import ModelInfo, active_model, list_models, name_anew
 from emotion_search.index.database.recording_details import all_locations
 from emotion_search.index.errors import DatabaseError, NotFoundError
 
@@ -72,9 +72,11 @@ def _unreadable(error: Exception) -> Damage:
 
 
 def remove_useless(archive: Archive) -> list[str]:
-    """Remove labels, alerts, webhooks and the like that nothing can use; what, in words."""
+    """Remove labels, alerts, webhooks and the like that nothing can use, and name an archive anew
+    that has no identity; what, in words."""
+    saved = [one.name for one in archive.settings.index_folder.glob("*")]
     with archive.database.write() as session:
-        return remove_wrong(session)
+        return [*name_anew(session, saved), *remove_wrong(session)]
 
 
 def drop_damaged(archive: Archive) -> list[ModelInfo]:
@@ -186,6 +188,12 @@ def _uploads(archive: Archive) -> Iterator[Damage]:
                 if time.time() - file.stat().st_mtime > ABANDONED_S:
                     yield Damage(str(file), "no recording has this upload", _STRANGE)
     if (place := archive.uploads.place()) is None:
+        if (file := archive.uploads.place_file).exists():
+            yield Damage(
+                str(file),
+                "does not name this home",
+                "remove it: emotion-search serve writes it anew",
+            )
         return
     with archive.database.read() as session:
         needed = needed_uploads(session, place)

@@ -6,7 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -15,6 +15,7 @@ from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.engine.files import objects
 from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.models import UUID
 from emotion_search.index.disk.permissions import make_file
 from emotion_search.index.disk.sync import publish, remove
 from emotion_search.index.errors import StorageError
@@ -33,9 +34,16 @@ class HomeUploads:
         self.folder = folder
 
     def place(self) -> str | None:
-        """By what the database knows this place; None where none was ever stored."""
-        file = self.folder / "incoming" / "place"
-        return file.read_text() if file.exists() else None
+        """By what the database knows this place; None where nothing, or none, is written."""
+        with suppress(OSError, UnicodeDecodeError):
+            found = self.place_file.read_text()
+            return found if UUID.fullmatch(found) else None
+        return None
+
+    @property
+    def place_file(self) -> Path:
+        """Where that is written."""
+        return self.folder / "incoming" / "place"
 
     def incoming(self, stored: str) -> str:
         """Path of an upload that is not taken in yet."""

@@ -12,9 +12,12 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from emotion_search.engine.audio.headers import Mended, Part, declared, follows, granule
-from emotion_search.engine.audio.raw_frames import raw_frames
-from emotion_search.engine.audio.samples import Samples, samples_of
+from emotion_search.engine.audio.headers import declared, follows, granule
+from emotion_search.engine.audio.losses import Losses
+from emotion_search.engine.audio.pieces import Mended, Parts
+from emotion_search.engine.audio.raw_frames import is_whole_flac, raw_frames
+from emotion_search.engine.audio.samples import Samples, check_density, gathered, samples_of
+from emotion_search.engine.audio.tags import untagged
 from emotion_search.index.errors import AudioError
 
 # Of FFmpeg's demuxers, those of single files: a playlist could name other files or addresses.
@@ -30,7 +33,7 @@ _OPTIONS = {
 }
 _LENGTHS = frozenset(["ape", "flac", "flv", "matroska", "tta", "wv"])
 """Formats that write down how long they are; of others FFmpeg only estimates it."""
-_TIMES = frozenset(["asf", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"])
+_TIMES = frozenset(["asf", "flac", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"])
 """Formats that write down when a packet is played, so that there may be gaps."""
 _STARTS = frozenset(["avi"])
 """Formats that write down when a track starts; later times are counted, roughly."""
@@ -41,9 +44,6 @@ _SOUGHT = frozenset(["aiff", "au", "caf", "flac", "mov", "mp3", "ogg", "w64", "w
 _CONTINUED = frozenset(["flac", "mp3", "ogg"])
 """Of these, those in which times may begin anew."""
 
-_RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or an attack
-_CHANNELS = 64
-_DENSEST = 64 * 48_000  # samples a second of all channels
 _BLOCK_S, _BLOCK = 10.0, 1 << 21  # of a block: seconds, and samples of all channels
 _BEFORE_S = 1.0  # a decoder is fed from so far before the point that is wanted
 _SLACK_S, _SLACK = 0.5, 0.03  # of the length that is written down, by which it may be off
@@ -53,7 +53,8 @@ _MULTIPLEXED = frozenset(["mpeg", "mpegts"])
 """Formats in which those of AC-3 may be, too."""
 _LOSSY = frozenset(["mp3", "mpegts"])
 """Formats of broadcasts, of which packets may be damaged."""
-_LOST = 0.05  # of their packets, at most
+_CHECKED = frozenset(["flac", "wavpack"])
+"""Codecs whose decoders take damage for sound unless they are told to look at checksums."""
 _JITTER_S = 0.1  # by which times may be off
 _SILENCE_S = 3600.0  # that is put into gaps, at most
 
@@ -75,8 +76,11 @@ class Source:
     """
 
     def __init__(self, path: Path, track: int = 0, part: tuple[int, int] | None = None) -> None:
-        self._path, self._header, self._part = path, declared(path), part
-        self._mended: Mended | Part | None = None
+        self._path, self._part = path, part
+        self._parts = [part] if part else untagged(path)
+        with Parts(path, self._parts) if self._parts else path.open("rb") as file:
+            self._header = declared(file)
+        self._mended: Mended | Parts | None = None
         self._container = self._open()
         try:
             streams = self._container.streams.audio
@@ -99,30 +103,33 @@ class Source:
             self._alac = context.name == "alac"  # whose short last frame it cuts again
             if self._vorbis or self._alac:
                 context.options = {"flags2": "+skip_manual"}
+            elif context.name in _CHECKED:
+                context.options = {"err_detect": "crccheck+explode"}
             self.sample_rate, self.channels = int(context.sample_rate or 0), int(context.channels)
-            self._check()
+            check_density(self.sample_rate, self.channels)
             # PyAV frees an unusual order of channels, as of 7.1 in CAF, with each of its objects
             kind = "c" if self.channels <= 8 else "C"  # the usual one; of more there is none
             context.layout = self._layout = f"{self.channels}{kind}"
         except BaseException:
             self.close()
             raise
+        self._block = int(max(1, min(_BLOCK_S * self.sample_rate, _BLOCK // self.channels)))
         self._streams = len(self._container.streams)
         self._tick = float(self._stream.time_base or 0)  # seconds of a unit of its times
         self._reached = 0.0  # seconds, of the last packet's end
         self._read_to = 0  # byte where the last packet ends
         self._doubtful = sys.maxsize  # byte of the first packet that holds no sound
         self._decoded = 0  # samples, silence in gaps among them
-        self._gaps = 0  # samples of silence between others
-        self._packets_lost = self._packets_read = 0
+        self._losses = Losses()
+        self._last = b""  # of FLAC, the last packet
 
     def _open(self) -> Any:
         path, header = self._path, self._header
         # a colon in a relative path would make it an address
         file: Any = str(path.absolute())
         try:
-            if self._part is not None:
-                file = self._mended = Part(path, *self._part)
+            if self._parts:
+                file = self._mended = Parts(path, self._parts)
             elif header is not None and header.size is None and header.sizes:
                 file = self._mended = Mended(path, header.sizes)
             return av.open(file, "r", container_options=_OPTIONS, metadata_errors="replace")
@@ -130,16 +137,6 @@ class Source:
             if self._mended is not None:
                 self._mended.close()
             raise AudioError(f"cannot be decoded as audio ({_reason(error)})") from error
-
-    def _check(self) -> None:
-        rate, channels = self.sample_rate, self.channels
-        if not _RATES[0] <= rate <= _RATES[1]:
-            raise AudioError(f"has a sample rate of {rate} Hz, which is no audio's")
-        if not 1 <= channels <= _CHANNELS or rate * channels > _DENSEST:
-            raise AudioError(
-                f"has {channels} channels at {rate} Hz; up to {_CHANNELS} are taken, and"
-                f" {_DENSEST:,} samples a second of all together"
-            )
 
     def close(self) -> None:
         """Close the file."""
@@ -162,10 +159,7 @@ class Source:
     @property
     def notices(self) -> list[str]:
         """What somebody should know who reads the file, once ``blocks`` has come to its end."""
-        lost, gaps = self._packets_lost, self._gaps / self.sample_rate
-        return [f"{lost} damaged packets of it were left out"] * (lost > 0) + [
-            f"{gaps:.2f} s are missing in it, and are silence here"
-        ] * (gaps > 0)
+        return self._losses.notices(self._decoded, self.sample_rate)
 
     def blocks(self) -> Iterator[Samples]:
         """Float32 blocks (n, channels) of up to ten seconds at the file's own rate, from the start
@@ -175,7 +169,7 @@ class Source:
             AudioError: a part cannot be decoded; the end comes before its time; another file
                 follows.
         """
-        yield from self._gathered(self._ended(self._placed()))
+        yield from gathered(self._ended(self._placed()), self._block)
         self._check_end()
 
     def span(self, first: int, count: int) -> Iterator[Samples]:
@@ -184,7 +178,7 @@ class Source:
         Raises:
             AudioError: it cannot be decoded there.
         """
-        yield from self._gathered(self._between(first, first + count))
+        yield from gathered(self._between(first, first + count), self._block)
 
     def _between(self, first: int, last: int) -> Iterator[Samples]:
         if first > 2 * _BEFORE_S * self.sample_rate and self._can_seek:
@@ -198,20 +192,6 @@ class Source:
                 yield part
             if self._decoded >= last:
                 return
-
-    def _gathered(self, parts: Iterator[Samples]) -> Iterator[Samples]:
-        """Parts put together to blocks of some length."""
-        size = int(max(1, min(_BLOCK_S * self.sample_rate, _BLOCK // self.channels)))
-        waiting: list[Samples] = []
-        have = 0
-        for part in parts:
-            waiting.append(part)
-            have += len(part)
-            if have >= size:
-                yield np.concatenate(waiting)
-                waiting, have = [], 0
-        if waiting:
-            yield np.concatenate(waiting)
 
     @property
     def _can_seek(self) -> bool:
@@ -237,7 +217,7 @@ class Source:
         files that were joined, they count on."""
         rate, origin = self.sample_rate, self._origin
         timed = bool(self._formats & (_TIMES | _STARTS))
-        jitter, left = _JITTER_S * rate, round(_SILENCE_S * rate)
+        jitter, left = 0 if "flac" in self._formats else _JITTER_S * rate, round(_SILENCE_S * rate)
         for frame in self._frames():
             samples = samples_of(frame)
             if frame.pts is not None:
@@ -250,7 +230,7 @@ class Source:
                     left -= at - self._decoded
                     if left < 0:
                         raise AudioError(f"has gaps of more than {_SILENCE_S:g} s in its times")
-                    self._gaps += at - self._decoded if self._decoded else 0
+                    self._losses.gaps += at - self._decoded if self._decoded else 0
                     yield from self._silence(at - self._decoded)
                 elif timed and at < self._decoded - jitter:
                     origin -= (self._decoded - at) / rate
@@ -315,11 +295,11 @@ class Source:
         except av.InvalidDataError:
             if not self._formats & _LOSSY:
                 raise
-            self._packets_lost += bytes(packet)[:1] == b"\xff"  # others are tags and padding
+            self._losses.left_out(bytes(packet), packet.pos, self._decoded)
             if packet.pos is not None:
                 self._doubtful = min(self._doubtful, packet.pos)
             return []
-        self._packets_read += 1
+        self._losses.read(packet.size)
         return frames  # type: ignore[return-value]  # of sound, all are
 
     def _packets(self) -> Iterator[av.Packet[Any]]:
@@ -338,6 +318,8 @@ class Source:
                 end = (packet.pts + (packet.duration or 0)) * tick - origin
                 self._reached = max(self._reached, end)
             if own:
+                if flac and packet.size:
+                    self._last = bytes(packet)
                 yield packet
 
     def _check_end(self) -> None:
@@ -350,11 +332,7 @@ class Source:
             raise AudioError(
                 f"is truncated: {there:.2f} s are there, {promised:.2f} s were promised"
             )
-        if self._packets_lost > _LOST * self._packets_read + 1:
-            raise AudioError(
-                f"is damaged: {self._packets_lost} of its packets cannot be decoded,"
-                f" {self._packets_read} can"
-            )
+        self._losses.check()
         begin = min(self._read_to, self._doubtful)
         if header is not None and header.size is not None:
             if header.loose:
@@ -366,6 +344,7 @@ class Source:
             raise AudioError("contains no audio")
         at = None
         if begin and not self._part:
+            begin = self._mended.place(begin) if isinstance(self._mended, Parts) else begin
             at = follows(self._path, begin)
             if at is None and "aac" not in self._formats:
                 own, every = self._formats & _MPEG, self._formats & _MULTIPLEXED
@@ -376,8 +355,10 @@ class Source:
             )
 
     def _check_bytes(self) -> None:
-        if self._header is not None and self._header.missing is not None:
-            there, promised = self._header.missing
+        if self._header is None:
+            return
+        if (missing := self._header.missing(self._losses.empty_from)) is not None:
+            there, promised = missing
             after = max(0, self._decoded) / self.sample_rate
             raise AudioError(
                 f"is truncated after {after:.2f} s: {there} bytes of sound are there, {promised}"
@@ -397,10 +378,17 @@ class Source:
             promised, slack = length, 0.5 / self.sample_rate
         elif "mov" in self._formats and length:
             promised = length
+        elif "avi" in self._formats and length - self._decoded / self.sample_rate > _JITTER_S:
+            self._losses.promised = length
         elif "ogg" in self._formats and self._streams == 1:
             last = granule(self._path, self._part[1] if self._part else self._path.stat().st_size)
             promised, slack = (last or 0) * self._tick - self._origin, _JITTER_S
-        return None if promised is None or there >= promised - slack else (there, promised)
+        if promised is None or there >= promised - slack:
+            return None
+        if is_whole_flac(self._last):  # a stretch that was copied, with the header of the whole
+            self._losses.promised = promised
+            return None
+        return there, promised
 
 
 def _reason(error: Exception) -> str:

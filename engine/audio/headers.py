@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from emotion_search.engine.audio.tags import length_of_tag
+
 _NEVER = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 """What programs that stream write for a size which they do not know, or a little beside it."""
 _BESIDE = 4096
@@ -85,39 +87,43 @@ class Declared:
     after: int | None = None
     loose: int = 0
 
-    @property
-    def missing(self) -> tuple[int, int] | None:
-        """Bytes of sound that are there and that were declared, if fewer are there."""
-        if self.size is None or self.size * (1 - self.slack) - self.there < _ROUNDED:
+    def missing(self, empty: int | None = None) -> tuple[int, int] | None:
+        """Bytes of sound that are there and that were declared, if fewer are there.
+
+        Args:
+            empty: the byte from which on there are zeros alone.
+        """
+        there = self.there if empty is None else min(self.there, empty - self.begin)
+        if self.size is None or self.size * (1 - self.slack) - there < _ROUNDED:
             return None
-        return self.there, self.size
+        return there, self.size
 
 
-def declared(path: Path) -> Declared | None:
+def declared(file: BinaryIO) -> Declared | None:
     """What the header says of WAV, RF64, AIFF, AU, CAF, W64, AVI, WMA, Matroska, MP3 with a Xing
     (or Info) tag; None of others. FFmpeg quietly shortens what is declared to what is there."""
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        head = file.read(12)
-        magic = head[:4]
-        if magic in (b".snd", b"dns."):  # AU, and AU the other way round
-            order: Literal["little", "big"] = "big" if magic == b".snd" else "little"
-            begin, length = (int.from_bytes(head[i : i + 4], order) for i in (4, 8))
-            there = max(0, size - begin)
-            sizes = {8: min(there, 0xFFFFFFFF).to_bytes(4, order)}
-            after, known = begin + length, _known(length)
-            loose = 0 if known is None or after >= size else _loose(file, None, after, size)
-            return Declared(begin, known, there, sizes=sizes, after=after, loose=loose)
-        if magic == b"RIFF" and head[8:] == b"AVI ":
-            length = int.from_bytes(head[4:8], "little")
-            return Declared(8, _known(length), max(0, size - 8))
-        if magic in _CHUNKS:
-            return _sound(file, _CHUNKS[magic], size)
-        if magic == b"\x30\x26\xb2\x75":
-            return _asf(file, size)
-        if magic == b"\x1a\x45\xdf\xa3":
-            return _matroska(file, size)
-        return _mp3(file, head, size)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    magic = head[:4]
+    if magic in (b".snd", b"dns."):  # AU, and AU the other way round
+        order: Literal["little", "big"] = "big" if magic == b".snd" else "little"
+        begin, length = (int.from_bytes(head[i : i + 4], order) for i in (4, 8))
+        there = max(0, size - begin)
+        sizes = {8: min(there, 0xFFFFFFFF).to_bytes(4, order)}
+        after, known = begin + length, _known(length)
+        loose = 0 if known is None or after >= size else _loose(file, None, after, size)
+        return Declared(begin, known, there, sizes=sizes, after=after, loose=loose)
+    if magic == b"RIFF" and head[8:] == b"AVI ":
+        length = int.from_bytes(head[4:8], "little")
+        return Declared(8, _known(length), max(0, size - 8))
+    if magic in _CHUNKS:
+        return _sound(file, _CHUNKS[magic], size)
+    if magic == b"\x30\x26\xb2\x75":
+        return _asf(file, size)
+    if magic == b"\x1a\x45\xdf\xa3":
+        return _matroska(file, size)
+    return _mp3(file, head, size)
 
 
 def _known(length: int) -> int | None:
@@ -209,9 +215,7 @@ def _loose(file: BinaryIO, chunks: _Chunks | None, at: int, size: int) -> int:
 
 def _mp3(file: BinaryIO, head: bytes, size: int) -> Declared | None:
     """By the Xing tag (called Info at a constant rate) in the first frame, behind the ID3 tag."""
-    at = 0
-    if head[:3] == b"ID3":  # seven bits of each byte
-        at = 10 + sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(head[6:10])))
+    at = length_of_tag(head)
     file.seek(at)
     found = _XING.search(file.read(4096))
     if found is None or found[1][0] & 3 != 3:  # whether it says frames and bytes
@@ -252,48 +256,3 @@ def find(path: Path, at: int, pattern: re.Pattern[bytes]) -> int | None:
             kept = content[-1024:]
             at += len(content) - len(kept)
     return None
-
-
-class Mended(io.FileIO):
-    """A file that reads as if some of its bytes were others.
-
-    Args:
-        bytes_at: the others, by place.
-    """
-
-    def __init__(self, path: Path, bytes_at: Mapping[int, bytes]) -> None:
-        super().__init__(path)
-        self._bytes_at = bytes_at
-
-    def read(self, size: int | None = -1) -> bytes:
-        """As of any file."""
-        at = self.tell()
-        content = bytearray(super().read(-1 if size is None else size) or b"")
-        for place, others in self._bytes_at.items():
-            first, last = max(at, place), min(at + len(content), place + len(others))
-            if first < last:
-                content[first - at : last - at] = others[first - place : last - place]
-        return bytes(content)
-
-
-class Part(io.FileIO):
-    """Bytes of a file, from the first one up to an end, as a file."""
-
-    def __init__(self, path: Path, begin: int, end: int) -> None:
-        super().__init__(path)
-        self._begin, self._end = begin, end
-        self.seek(0)
-
-    def read(self, size: int | None = -1) -> bytes:
-        """As of any file."""
-        left = max(0, self._end - super().tell())
-        return super().read(left if size is None or size < 0 else min(size, left)) or b""
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As of any file."""
-        base = (self._begin, super().tell(), self._end)[whence]
-        return super().seek(max(self._begin, base + offset)) - self._begin
-
-    def tell(self) -> int:
-        """As of any file."""
-        return super().tell() - self._begin

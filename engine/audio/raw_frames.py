@@ -10,6 +10,7 @@ _READ = 1 << 20  # bytes that are looked through
 _SYNC = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77", re.DOTALL)
 _HEAD = 6  # bytes
 _AC3_SYNC = b"\x0b\x77"
+_FLAC_CRC = 0x18005
 _RATES = (44_100, 48_000, 32_000)
 _PARTS = {3: 1, 2: 2, 0: 4}  # of these rates: MPEG 1, 2 and 2.5
 _FIRST = {3: "32 64 96 128 160 192 224 256 288 320 352 384 416 448"}
@@ -42,6 +43,17 @@ def raw_frames(path: Path, at: int, *, mpeg: bool = True, ac3: bool = True) -> i
             if len(kinds) == 1:
                 return at + found.start()
     return None
+
+
+def is_whole_flac(frame: bytes) -> bool:
+    """Whether bytes end with the CRC-16 of a frame of FLAC which they begin with: RFC 9639, 9.3."""
+    remainder = 0
+    for byte in frame:
+        remainder ^= byte << 8
+        for _ in range(8):
+            remainder = remainder << 1 ^ (_FLAC_CRC if remainder & 0x8000 else 0)
+        remainder &= 0xFFFF
+    return bool(frame) and not remainder
 
 
 def _size(head: bytes, mpeg: bool, ac3: bool) -> int:

@@ -126,6 +126,16 @@ def damage_behind(error: Exception) -> DatabaseError | None:
     return None if library is None else library.database.damage_behind(error)
 
 
+def open_library(settings: Settings, *, create: bool = False) -> Library:
+    """The archive that the settings name, opened; ``damage_behind`` knows it."""
+    with importing():
+        from emotion_search.engine.library.library import Library
+
+    library = Library.open(settings, create=create)
+    _opened.set(library)
+    return library
+
+
 @dataclass(frozen=True)
 class ArchiveOptions:
     """The archive that is named."""
@@ -148,11 +158,7 @@ class ArchiveOptions:
         Raises:
             NotFoundError: no clip has any of the values of one filter.
         """
-        with importing():
-            from emotion_search.engine.library.library import Library
-
-        library = Library.open(self.settings(**others), create=create)
-        _opened.set(library)
+        library = open_library(self.settings(**others), create=create)
         if wanted is not None:
             try:
                 for sentence in library.unknown_values(wanted):

@@ -21,6 +21,7 @@ from emotion_search.engine.commands.common import (
     TaskOption,
     lock_output,
     notice,
+    open_library,
     print_json,
 )
 
@@ -75,7 +76,6 @@ def finetune(
     from emotion_search.engine.finetune.run import card_record
     from emotion_search.engine.finetune.run import finetune as tune
     from emotion_search.engine.finetune.tune import Plan
-    from emotion_search.engine.library.library import Library
     from emotion_search.index.errors import InvalidInputError
 
     if rate is not None and not 0 < rate < 1:
@@ -115,7 +115,7 @@ def finetune(
                 **arguments,
             )
     else:
-        with Library.open(settings) as library:
+        with open_library(settings) as library:
             done = library.finetune(model, output, plan, **arguments)
     if as_json:
         print_json(json.loads(card_record(done)))

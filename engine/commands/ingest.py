@@ -18,6 +18,7 @@ from emotion_search.engine.commands.common import (
     choice,
     interruptible,
     notice,
+    open_library,
     say_error,
     without_notices,
 )
@@ -150,7 +151,6 @@ def ingest(
     from emotion_search.engine.files.manifest import Manifest
     from emotion_search.engine.files.manifest_in_bucket import manifest_named
     from emotion_search.engine.ingest.options import IngestOptions
-    from emotion_search.engine.library.library import Library
 
     if show_status or drop is not None:
         with archive.open() as library:
@@ -221,7 +221,7 @@ def ingest(
                 settings, files if begins else None, options, given, output_of, on, workers
             )
         else:
-            with Library.open(settings, create=early is not None or bool(paths)) as library:
+            with open_library(settings, create=early is not None or bool(paths)) as library:
                 named = files(library)
                 library.embedder()
                 _suggest_precision(library)
@@ -313,11 +313,11 @@ def _preview(
     from emotion_search.engine.audio.workers import Decoders
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.ingest.dry_run import preview, rate
-    from emotion_search.engine.library.library import Library, model_name
+    from emotion_search.engine.library.library import model_name
 
     options = options.completed(settings)
     if database_exists(settings):
-        with Library.open(settings) as library:
+        with open_library(settings) as library:
             files = named(library)
             found = preview(files, library.database, options, library.decoders)
     else:

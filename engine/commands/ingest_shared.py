@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from emotion_search.engine.commands.common import interruptible, notice, print_json
+from emotion_search.engine.commands.common import interruptible, notice, open_library, print_json
 from emotion_search.engine.commands.show.ingest import Output, print_report
 from emotion_search.engine.commands.words import counted, length
 
@@ -39,13 +39,12 @@ def take_part(
         on, workers: where Ray is that places workers, and how many; None for this process alone.
     """
     from emotion_search.engine.commands.show.progress import IngestProgress
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.library.shared_ingest import SharedIngest, Wanted
 
     options = options.completed(settings)
     key = hashlib.sha256(json.dumps([*command, repr(options)]).encode()).hexdigest()
     with ExitStack() as stack:
-        library = stack.enter_context(Library.open(settings, create=named is not None))
+        library = stack.enter_context(open_library(settings, create=named is not None))
         library.embedder()
         output = output_of(library)
         stop = stack.enter_context(interruptible())

@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     ModelOptions,
     choice,
     notice,
+    open_library,
     print_json,
 )
 from emotion_search.index.disk.permissions import make_folder
@@ -59,7 +60,6 @@ def serve(
     from emotion_search.engine.api.http.loopback import is_loopback
     from emotion_search.engine.api.http.prefix import checked
     from emotion_search.engine.api.server import run
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys
 
     here = is_loopback(host)
@@ -69,7 +69,7 @@ def serve(
         )
     settings = archive.settings(allowed_hosts=",".join(allowed_host or []), root_path=root_path)
     checked(settings.root_path)
-    with Library.open(settings, create=True) as library:  # says what is wrong before it starts
+    with open_library(settings, create=True) as library:  # says what is wrong before it starts
         known = keys(library.database)
         library.check_name(library.model())
         if library.database.read_only:

@@ -39,7 +39,7 @@ def fetched_part(seen: FileFacts, start: float, end: float) -> Iterator[Path | N
         copy.write(head)
         copy.truncate(seen.size)
         copy.flush()
-        rate, sound = _bytes_a_second(head), declared(path)
+        rate, sound = _bytes_a_second(head), declared(copy)
         if not rate or sound is None or sound.begin >= _HEAD:
             yield None
             return

@@ -28,8 +28,8 @@ class BucketIncoming(Incoming):
     worker: str
 
     def __init__(self, uploads: BucketUploads, database: Database) -> None:
-        super().__init__(uploads)
-        self._root, self._database = uploads.incoming(""), database
+        super().__init__(uploads, database)
+        self._root = uploads.incoming("")
         self.place = uploads.place()
         self.worker = worker_name()
         self._upkeep = Upkeep({self._renew: LEASE_S / 4})
@@ -82,7 +82,7 @@ def incoming_of(archive: Archive) -> Incoming:
     """The uploads of an archive that are not taken in yet."""
     if isinstance(archive.uploads, BucketUploads):
         return BucketIncoming(archive.uploads, archive.database)
-    return Incoming(archive.uploads)
+    return Incoming(archive.uploads, archive.database)
 
 
 @dataclass

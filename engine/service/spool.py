@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 
 from emotion_search.engine.archive.uploads import ABANDONED_S, HomeUploads
 from emotion_search.engine.files.disk import space_needed
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.jobs import place_of
 from emotion_search.index.disk.permissions import FILE, make_file, make_folder
 from emotion_search.index.disk.sync import publish, remove, sync
 
@@ -58,15 +60,29 @@ class Incoming:
 
     worker: str | None = None
 
-    def __init__(self, uploads: HomeUploads) -> None:
+    def __init__(self, uploads: HomeUploads, database: Database) -> None:
         self._uploads, self._folder = uploads, uploads.folder / "incoming"
+        self._database = database
         self.place = ""
 
     def open(self) -> None:
         """Make the folder, if it is not there."""
         make_folder(self._folder.parent)
         make_folder(self._folder)
-        self.place = _identity(self._folder / "place")
+        with FileLock(self._folder / "place.lock", mode=FILE):
+            self.place = self._uploads.place() or self._named()
+
+    def _named(self) -> str:
+        """The uuid by which the jobs of the uploads that are here know this home, or a new one;
+        from now on in its file."""
+        with self._database.read() as session:
+            known = place_of(session, [one.name for one in self._folder.iterdir()])
+        place = known or str(uuid.uuid4())
+        path = self._uploads.place_file
+        partial = path.with_suffix(".partial")
+        make_file(partial).write_text(place)
+        publish(partial, path)
+        return place
 
     def close(self) -> None:
         """End what ``open`` began."""
@@ -131,16 +147,6 @@ class _Lock:
         remove([self._path])
         Path(self.lock.lock_file).unlink(missing_ok=True)
         self.lock.release()
-
-
-def _identity(path: Path) -> str:
-    """The uuid in the file, which is made if it is not there."""
-    with FileLock(path.with_name("place.lock"), mode=FILE):
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            make_file(partial).write_text(str(uuid.uuid4()))
-            publish(partial, path)
-        return path.read_text()
 
 
 class Hashing:

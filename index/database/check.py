@@ -32,6 +32,7 @@ from emotion_search.index.database.wrong_values import (
     LATEST_CLIP,
     LATEST_EMBEDDING,
     LOST_SPACE,
+    NO_CLIPS,
     NO_EMBEDDING,
     NO_MODEL,
     NO_SPACE,
@@ -57,6 +58,7 @@ _CURES = {
     NO_SPACE: "emotion-search tune --restore 0, then tune",
     "embeddings": f"{_MEND}; else restore a backup",
     NO_EMBEDDING: _MEND,
+    NO_CLIPS: "emotion-search forget them, then ingest --again; else restore a backup",
     LOST_SPACE: f"{_MEND}, then emotion-search tune --restore, to the space that serves",
     NO_MODEL: "emotion-search use MODEL",
 }
@@ -78,7 +80,8 @@ _UNKNOWN = {
 }
 """By table: what is set to unknown there."""
 _BEHIND = {BEHIND_CLIPS: LATEST_CLIP, BEHIND_EMBEDDINGS: LATEST_EMBEDDING}
-_CURES |= dict.fromkeys(_BEHIND, _MEND)
+_NAMELESS = ("have no uuid that can be read", "have a uuid that cannot be")
+_CURES |= dict.fromkeys((*_BEHIND, *_NAMELESS), _MEND)
 _AFFECT = [getattr(Embedding, name) for name in DIMENSIONS]
 _LINES = 20  # of what SQLite finds, at most
 

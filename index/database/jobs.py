@@ -296,6 +296,11 @@ def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[
     return set(session.scalars(query))
 
 
+def place_of(session: Session, names: Collection[str]) -> str | None:
+    """The place that stores uploads of these names, as their jobs have it; None if none has."""
+    return session.scalar(select(Row.place).where(Row.stored.in_(names)).limit(1))
+
+
 def over_uploads(session: Session, names: Collection[str]) -> set[str]:
     """Those of ``names`` that a job had, and needs no more."""
     over = Row.stored.in_(names), Row.status.not_in(UNFINISHED), ~_kept()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -10,6 +13,9 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.bulk import insert_new
 from emotion_search.index.database.schema import Archive, Clip, Model, as_details
 from emotion_search.index.errors import DatabaseError, ModelMismatchError
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What names an archive, or a home that stores uploads."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,32 @@ class ModelInfo:
 
 
 def archive_uuid(session: Session) -> str:
-    """The identity of the archive."""
-    return session.execute(select(Archive.uuid)).scalar_one()
+    """The identity of the archive.
+
+    Raises:
+        DatabaseError: it is none.
+    """
+    found = session.execute(select(Archive.uuid)).scalar_one()
+    if isinstance(found, str) and UUID.fullmatch(found):
+        return found
+    raise DatabaseError(
+        "the archive is damaged: its uuid is not one; see what else is, and the cure:"
+        " emotion-search check"
+    )
+
+
+def name_anew(session: Session, known: Sequence[str]) -> list[str]:
+    """Give an archive whose identity is damaged the one of the names ``known``, or else a new one;
+    what was done, in words."""
+    try:
+        archive_uuid(session)
+    except DatabaseError:
+        names = [name for name in known if UUID.fullmatch(name)]
+        name = names[0] if len(names) == 1 else str(uuid4())
+        session.execute(update(Archive).values(uuid=name))
+        new = "" if name in names else "; an ingest takes in again what was forgotten"
+        return [f"archive: its uuid is {name}{new}"]
+    return []
 
 
 def active_model(session: Session) -> ModelInfo | None:

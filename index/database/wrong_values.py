@@ -60,6 +60,7 @@ from emotion_search.index.errors import InvalidInputError
 NO_EMBEDDING = "have no embedding"
 BEHIND_CLIPS = "have a revision before that of a clip"
 BEHIND_EMBEDDINGS = "have a revision before that of an embedding"
+NO_CLIPS = "have no clips"
 NO_SPACE = "name a space that is not there"
 LOST_SPACE = "are percentiles of a space that is not there"
 NO_MODEL = "name no model that serves, though there are clips"
@@ -74,7 +75,6 @@ _NAMED = 5  # rows that are named
 _SPACES = "".join(
     map(chr, (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239))
 )
-
 _IN_RECORDING = select(Recording.id).where(
     Recording.id == Clip.recording_id, Recording.sample_rate > 0
 )
@@ -144,7 +144,8 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
         ),
     },
     "recordings": {
-        "have a cut that cannot be": and_(Recording.cut != IMPORTED, ~Recording.cut.contains(" "))
+        "have a cut that cannot be": and_(Recording.cut != IMPORTED, ~Recording.cut.contains(" ")),
+        NO_CLIPS: ~exists().where(Clip.recording_id == Recording.id),
     },
     "classifiers": {"are of a space that is not there": _of_no_space(ClassifierRow)},
     "clusterings": {
@@ -327,7 +328,8 @@ def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
         long = func.length(of) > rule["letters"] if rule["letters"] else false()
         return or_(func.trim(of, _SPACES) == "", long)
     if "digits" in rule:
-        return or_(func.length(of) != rule["digits"], func.trim(of, "0123456789abcdef") != "")
+        number, digits = rule["digits"]
+        return or_(func.length(of) != number, func.trim(of, digits) != "")
     if not isinstance(of.type, Integer | Float):
         return None
     if isinstance(of.type, Integer) and "between" not in rule:
@@ -339,8 +341,10 @@ def _other(value: Any, of: Column[Any]) -> ColumnElement[bool]:
     """Whether a value in SQLite is not of the type that its column has."""
     stored, kind = func.typeof(value), of.type
     if isinstance(kind, UtcDateTime):  # 31 February, say, is another day once it is read
-        day = func.strftime("%Y-%m-%d %H:%M:%S", value, "+0 days")
-        return or_(stored != "text", day.is_distinct_from(func.substr(value, 1, 19)))
+        second = func.substr(value, 1, 19)  # the rest of it might be rounded up to another
+        day = func.strftime("%Y-%m-%d %H:%M:%S", second, "+0 days")
+        none = func.strftime("%s", value).is_(None)
+        return or_(stored != "text", none, day.is_distinct_from(second))
     if isinstance(kind, JSON):
         return or_(
             stored != "text", case((func.json_valid(value), _other_json(value, of)), else_=True)

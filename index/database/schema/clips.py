@@ -11,13 +11,20 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    String,
     func,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
-from emotion_search.index.database.schema.values import Affect, Given, Hash, Named, Score, within
+from emotion_search.index.database.schema.values import (
+    Affect,
+    Given,
+    Hash,
+    Named,
+    Score,
+    Uuid,
+    within,
+)
 
 
 class Archive(Base):
@@ -28,7 +35,7 @@ class Archive(Base):
     __table_args__ = (CheckConstraint("id = 1", name="ck_archive_one_row"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    uuid: Mapped[str] = mapped_column(String(36))
+    uuid: Mapped[Uuid]
     active_model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
     revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
 

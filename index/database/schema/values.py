@@ -14,7 +14,10 @@ Score = Annotated[float, mapped_column(info={"between": (-ROUNDED, 1 + ROUNDED)}
 Affect = Annotated[float, mapped_column(info={"between": (-1 - ROUNDED, 1 + ROUNDED)})]
 Named = Annotated[str, mapped_column(info={"letters": None})]  # not blank, of any length
 Given = Annotated[str, mapped_column(info={"letters": 200})]  # as commands and the API take it
-Hash = Annotated[str, mapped_column(String(HASH_DIGITS), info={"digits": HASH_DIGITS})]
+Hash = Annotated[
+    str, mapped_column(String(HASH_DIGITS), info={"digits": (HASH_DIGITS, "0123456789abcdef")})
+]
+Uuid = Annotated[str, mapped_column(String(36), info={"digits": (36, "0123456789abcdef-")})]
 
 
 def within(least: float, most: float, *kind: Any) -> Any:

@@ -30,7 +30,7 @@ def test_home_and_its_files_are_their_owners_alone(voices: Path, tmp_path: Path,
     settings = Settings(home=home, model="acoustic", index=kind)
     with Library.open(settings, create=True) as library:
         library.ingest(find_audio([str(voices)]).files)
-        incoming = Incoming(library.uploads)
+        incoming = Incoming(library.uploads, library.database)
         incoming.open()
         sent = tmp_path / "sent.wav"
         sound, rate = soundfile.read(next(iter(voices.glob("*.wav"))))

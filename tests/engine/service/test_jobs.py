@@ -302,8 +302,8 @@ def test_jobs_are_forgotten_after_a_week_while_it_serves(library: Library, voice
     jobs.stop(5)
 
 
-def test_uploads_that_no_job_needs_are_removed(tmp_path: Path, monkeypatch):
-    incoming = Incoming(HomeUploads(tmp_path))
+def test_uploads_that_no_job_needs_are_removed(library: Library, tmp_path: Path, monkeypatch):
+    incoming = Incoming(HomeUploads(tmp_path), library.database)
     incoming.open()
     folder = tmp_path / "incoming"
     old = time.time() - 2 * 3600
