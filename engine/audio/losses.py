@@ -67,7 +67,7 @@ class Losses:
     def notices(self, decoded: int, rate: int) -> list[str]:
         """In words, of so many samples that are there at so many a second."""
         sentences = {
-            f"{self._lost} damaged packets of it were left out, the first at"
+            f"damaged packets of it were left out: {self._lost}, the first at"
             f" {self._first / rate:.2f} s": self._lost,
             f"{self.gaps / rate:.2f} s are missing in it, and are silence here": self.gaps,
             f"its header tells {self.promised:.2f} s; {decoded / rate:.2f} s are there": (

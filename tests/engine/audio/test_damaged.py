@@ -55,7 +55,7 @@ def test_the_notice_says_where_the_first_damage_is(tmp_path: Path):
     at = len(content) // 2
     path.write_bytes(content[:at] + bytes(2000) + content[at + 2000 :])
     _, (notice,) = read(path)
-    assert notice.startswith("1 damaged packets of it were left out, the first at ")
+    assert notice.startswith("damaged packets of it were left out: 1, the first at ")
     assert float(notice.split()[-2]) == pytest.approx(SECONDS / 2, abs=0.5)
 
 
