@@ -118,8 +118,8 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         what an ingest wrote."""
         from emotion_search.engine.quality.tune import resettle
 
-        if report.recordings or report.recut:
-            resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
+        grown = bool(report.recordings or report.recut)
+        resettle(self.database, model, at=self.settings.tune_at if save_index else 0, grown=grown)
         if save_index:
             self._follow(model)
             self.database.analyse()

@@ -205,8 +205,7 @@ class Transfers(Archive):
         done, info = import_archive(
             self.database, source, model=model, dimension=dimension, again=again
         )
-        if done.clips:
-            resettle(self.database, info, at=self.settings.tune_at)
-            self._follow(info)
-            self._search(info).keeper.save()
+        resettle(self.database, info, at=self.settings.tune_at, grown=bool(done.clips))
+        self._follow(info)
+        self._search(info).keeper.save()
         return done

@@ -260,14 +260,16 @@ def _refitted(
     return refit
 
 
-def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
-    """After a change of the archive: the first space, once there are ``at`` clips (0 for never);
-    new baselines, once a fifth of the clips came after them; and the percentiles."""
+def resettle(database: Database, model: ModelInfo, *, at: int, grown: bool = True) -> None:
+    """After a change of the archive, which has ``grown`` or was to be settled when its process was
+    killed: the first space, once there are ``at`` clips (0 for never); new baselines, once a fifth
+    of the clips came after them; and the percentiles."""
     with database.read() as session:
         fitted = {one.version: one for one in list_spaces(session, model)}
         space = active_space(session, model)
         clips = count_embedded(session, model)
-    if at and len(fitted) == 1 and clips >= max(at, FEWEST):
+        due = grown or standing(session, model).calibrated is None
+    if at and due and len(fitted) == 1 and clips >= max(at, FEWEST):
         done = tune(database, model, task=EMOTION, method=None)
         if done.version:
             log.warning(
