@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the server of ``served`` has it
@@ -20,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the server of ``served`` has
 import numpy as np
 
 from benchmarks.machine import describe, measured
-from benchmarks.vectors import fill
+from benchmarks.vectors import PART, clustered, fill
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.query.examples import ClipExample
 from emotion_search.engine.query.query import Query, answer
@@ -29,13 +30,13 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import activate_model
 from tests.api.serving import served
 
-_ROWS = 5000
 _EACH = 10  # clips of a recording
 _LABELS = ("anger", "happiness", "neutral", "sadness")
 
 
 def synthetic_archive(home: Path, clips: int, dimension: int) -> None:
-    """An archive of clustered random embeddings in ``home``, unless there is one."""
+    """An archive in ``home`` of embeddings as ``benchmarks.search`` takes them, with scores and ten
+    clips a recording, unless there is one."""
     database = Database(Settings(home=home).database)
     if database.schema_version() is not None:
         database.close()
@@ -43,7 +44,6 @@ def synthetic_archive(home: Path, clips: int, dimension: int) -> None:
     home.mkdir(parents=True, exist_ok=True)
     database.create_or_require()
     random = np.random.default_rng(0)
-    centres = random.standard_normal((64, dimension)).astype(np.float32)
     with database.write() as session:
         model = activate_model(
             session,
@@ -52,10 +52,8 @@ def synthetic_archive(home: Path, clips: int, dimension: int) -> None:
             dimension=dimension,
             classes=("angry", "happy", "neutral", "sad"),
         )
-    for first in range(0, clips, _ROWS):
-        n = min(_ROWS, clips - first)
-        kinds = random.integers(64, size=n)
-        vectors = centres[kinds] + random.standard_normal((n, dimension)).astype(np.float32)
+    for first, vectors in zip(count(0, PART), clustered(clips, dimension), strict=False):
+        n = len(vectors)
         numbers = range(first // _EACH + 1, (first + n - 1) // _EACH + 2)
         with database.write() as session:
             fill(
@@ -72,9 +70,9 @@ def synthetic_archive(home: Path, clips: int, dimension: int) -> None:
     database.close()
 
 
-def requests(clips: int, count: int) -> list[int]:
+def requests(clips: int, number: int) -> list[int]:
     """Clips to search by."""
-    return np.random.default_rng(1).integers(1, clips + 1, count).tolist()
+    return np.random.default_rng(1).integers(1, clips + 1, number).tolist()
 
 
 def in_process(library: Library, clips: list[int], threads: int) -> tuple[list[float], float]:
