@@ -98,7 +98,14 @@ def forget(
     older = None if older_than is None else datetime.now(UTC) - age("--older-than", older_than)
     taken_in = moment("--ingested-before", ingested_before)
     # What every run of a rule finds may be nothing yet; a name that nobody has is a slip.
-    with archive.open(wanted=replace(wanted, metadata={})) as library:
+    with archive.open() as library:
+        try:
+            for sentence in library.unknown_values(replace(wanted, metadata={})):
+                notice(sentence)
+        except NotFoundError:
+            if not dry_run:
+                library.settle()  # a call that was killed may have erased the last of them
+            raise
         if recordings:
             ids = recordings
         else:

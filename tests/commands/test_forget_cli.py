@@ -1,7 +1,10 @@
 """``forget``: what it counts, asks and removes."""
 
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
+from emotion_search.engine.library.library import Library
 from tests.commands.test_cli import ingest, manifest, run
 
 __all__ = ["manifest", "run"]  # fixtures
@@ -77,3 +80,16 @@ def test_nothing_is_taken_for_erased_under_a_misspelt_name(run, manifest):
         done = run("forget", "--source", "studoi", *rest)
         assert (done.code, done.out) == (1, "")
         assert done.err == "error: no clip has source studoi; did you mean studio?\n"
+
+
+def test_what_a_killed_call_erased_leaves_the_saved_index_with_the_next(run, manifest, monkeypatch):
+    ingest(run, manifest)
+    with monkeypatch.context() as killed, suppress(KeyboardInterrupt):
+        killed.setattr(Library, "settle", Mock(side_effect=KeyboardInterrupt))
+        run("forget", "--speaker", "voice1", "--yes")
+    saved = ("index", "status", "--json")
+    assert run(*saved).records[0]["clips"] == 12
+    assert run("forget", "--speaker", "voice1", "--dry-run").code == 1
+    assert run(*saved).records[0]["clips"] == 12
+    assert run("forget", "--speaker", "voice1", "--yes").err.startswith("error: no clip")
+    assert run(*saved).records[0]["clips"] == 8
