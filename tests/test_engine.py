@@ -104,6 +104,19 @@ def test_an_archive_is_searched_changed_and_erased_through_milvus(archive, engin
         assert library.index_status().engine.problem is None
 
 
+def test_a_collection_whose_index_was_never_made_is_made_anew(engine: MilvusServer):
+    known = milvus_module.Milvus(engine.url)
+    known.create("half", 4)
+    with known._calls() as client:
+        assert known.marks("half") is not None
+        client.release_collection("half")
+        for name in client.list_indexes("half"):
+            client.drop_index("half", name)
+    assert known.marks("half") is None
+    known.create("half", 4)
+    assert known.marks("half") is not None
+
+
 def test_a_server_that_hangs_is_killed_or_wiped_costs_no_hit(archive, engine, caplog):
     with Library.open(archive) as library:
         library.save_index()

@@ -80,9 +80,12 @@ class Milvus:
         self._client: Any = None
 
     def marks(self, name: str) -> Marks | None:
-        """How far a collection is, which is then ready to be searched; None if there is none."""
+        """How far a collection is, which is then ready to be searched; None if there is none, or
+        one without an index, whose making failed or was killed."""
         with self._calls() as client:
             if not client.has_collection(name, timeout=_SEARCH_S):
+                return None
+            if not client.list_indexes(name, timeout=_SEARCH_S):
                 return None
             client.load_collection(name, timeout=_WORK_S)
         return self.marks_noted(name)
