@@ -54,7 +54,7 @@ _MULTIPLEXED = frozenset(["mpeg", "mpegts"])
 _LOSSY = frozenset(["mp3", "mpegts"])
 """Formats of broadcasts, of which packets may be damaged."""
 _CHECKED = frozenset(["flac", "wavpack"])
-"""Codecs whose decoders take damage for sound unless they are told to look at checksums."""
+"""Codecs whose decoders take damage for sound unless they have to look at checksums."""
 _JITTER_S = 0.1  # by which times may be off
 _SILENCE_S = 3600.0  # that is put into gaps, at most
 

@@ -1,4 +1,4 @@
-"""What is missing of a sound track that was read: packets left out, gaps, less than was told."""
+"""What is missing of a sound track that was read: packets, silence, a promised rest."""
 
 from __future__ import annotations
 

@@ -97,14 +97,17 @@ def ingest_on_ray(
     for one in ended:
         if isinstance(one, IngestReport):
             report += one
-    if begun and now:  # those that were killed told nothing; who came after them knew their files
-        untold = max(0, now.recordings - begun.recordings - report.recordings)
-        report.recordings, report.known = report.recordings + untold, max(0, report.known - untold)
+    if begun and now:  # killed ones reported nothing; who came after them knew their files
+        missing = max(0, now.recordings - begun.recordings - report.recordings)
+        report.recordings, report.known = (
+            report.recordings + missing,
+            max(0, report.known - missing),
+        )
         report.clips = max(report.clips, now.clips - begun.clips)
         report.duration = max(report.duration, now.seconds - begun.seconds)
-    told = {path for path, _ in report.failed}
+    reported = {path for path, _ in report.failed}
     for failure in library.failures(kind=FAILED):
-        if failure.path not in told and (failure.path, failure.attempts) not in noted:
+        if failure.path not in reported and (failure.path, failure.attempts) not in noted:
             report.failed.append((failure.path, failure.reason))
     problems = [one for one in ended if isinstance(one, str)]
     if len(problems) == len(ended):

@@ -1,4 +1,4 @@
-"""Damage to what an archive is known by: told in a line by every command, and mended."""
+"""Damage to what an archive is known by: an error of one line from every command, and mended."""
 
 import shutil
 import sqlite3

@@ -1,4 +1,4 @@
-"""Damage inside of files is told, and tags are none; what a header promises is compared."""
+"""Damage inside of files gives a notice or an error, tags none; headers are compared with it."""
 
 import random
 from pathlib import Path

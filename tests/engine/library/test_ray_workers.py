@@ -1,4 +1,4 @@
-"""Ray places workers; what they did is told, whoever of them is killed."""
+"""Ray places workers; what they did is counted, whoever of them is killed."""
 
 import json
 import os
