@@ -99,10 +99,8 @@ def ingest_on_ray(
             report += one
     if begun and now:  # killed ones reported nothing; who came after them knew their files
         missing = max(0, now.recordings - begun.recordings - report.recordings)
-        report.recordings, report.known = (
-            report.recordings + missing,
-            max(0, report.known - missing),
-        )
+        report.recordings += missing
+        report.known = max(0, report.known - missing)
         report.clips = max(report.clips, now.clips - begun.clips)
         report.duration = max(report.duration, now.seconds - begun.seconds)
     reported = {path for path, _ in report.failed}
