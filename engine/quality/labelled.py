@@ -66,8 +66,12 @@ class LabelledVectors:
             raise UnusableError(
                 f"{n} labels for embeddings of shape {self.vectors.shape}: one row each is needed"
             )
-        if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
-            raise UnusableError("an embedding is zero or not finite and cannot be compared")
+        usable = np.isfinite(self.vectors).all(axis=1) & self.vectors.any(axis=1)
+        if not usable.all():
+            raise UnusableError(
+                f"an embedding ({self.recordings[usable.argmin()]}) is zero or not finite and"
+                " cannot be compared"
+            )
         if n > 1 and (self.vectors == self.vectors[0]).all():
             raise AbsentError("all embeddings are equal: there is nothing to tell apart")
         counts = np.unique(self.labels, return_counts=True)[1]
@@ -166,8 +170,10 @@ def read_labelled_vectors(
     sources = column("source")
     speakers = np.array(column("speaker"), dtype=str)
     recordings = np.array([rows[i].get("recording") or f"row {i}" for i in kept], dtype=str)
+    with np.errstate(over="ignore"):  # told as not finite
+        taken = np.asarray(vectors[kept], dtype=np.float32)
     return LabelledVectors(
-        np.asarray(vectors[kept], dtype=np.float32),
+        taken,
         np.array([rows[i]["label"] for i in kept], dtype=str),
         speakers if speakers.all() else None,
         recordings,

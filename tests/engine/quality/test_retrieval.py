@@ -222,6 +222,7 @@ def test_clips_without_a_label_are_left_out(tmp_path: Path):
         (np.ones(3), "label\na\nb\nc\n", "shape"),
         (np.array([["x"], ["y"]]), "label\na\nb\n", "not numbers"),
         (np.ones((2, 2)), "emotion\na\nb\n", "no column label"),
+        (np.array([[1, 1], [1e300, 1]]), "label\na\nb\n", r"\(row 1\) is zero or not finite"),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(
