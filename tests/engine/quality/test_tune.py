@@ -338,6 +338,12 @@ def test_methods_are_compared_by_distractors_of_the_same_sentence_and_source_too
     assert kinds == {"nothing", "sentence", "speaker", "source", "both"}
 
 
+def test_a_method_goes_by_its_name(spoken: Library):
+    assert spoken.tune(method="centred").method is Method.CENTRED
+    with pytest.raises(InvalidInputError, match="method curved: choose plain, centred"):
+        spoken.tune(method="curved")
+
+
 def test_a_task_without_labels_is_refused_rather_than_judged_without(spoken: Library):
     with pytest.raises(NotFoundError, match="no clip has a label under the task nope"):
         spoken.tune(task="nope")
