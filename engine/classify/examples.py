@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emotion_search.engine.files.manifest import read_labels, read_manifest
 from emotion_search.engine.files.tables import table_rows, valid_rows
 from emotion_search.engine.quality.archive_labels import sample
+from emotion_search.engine.quality.labelled import voices_of
 from emotion_search.index.database.clips import clips_of
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.emotion_names import common
@@ -161,11 +162,7 @@ def grouped(clips: LabelledClips) -> tuple[NDArray[np.str_], str]:
     """The group of each clip, (n,), and what groups are: the speaker where known, else the
     recording."""
     known = clips.speakers != ""
-    groups = np.where(
-        known,
-        np.char.add("speaker ", clips.speakers),
-        np.char.add("recording ", clips.recordings.astype(str)),
-    )
+    groups = voices_of(clips.speakers, clips.recordings.astype(str))
     if known.all():
         return groups, "speaker"
     return groups, "speaker or recording" if known.any() else "recording"

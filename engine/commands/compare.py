@@ -62,7 +62,8 @@ def compare(
         raise InvalidInputError(
             f"{len(each)} are too many for a table here; use --html FILE, --csv FILE or --json"
         )
-    found = compare_all(archive.settings(), each)
+    settings = archive.settings()
+    found = compare_all(settings, each)
     for name, reason in found.unusable:
         meant = name.isdecimal() and reason == "is not there"
         hint = f"; clip {name} is asked for by --clip {name}" if meant else ""
@@ -86,7 +87,7 @@ def compare(
             }
         )
     elif csv is None and html is None:
-        _print(found)
+        _print(found, settings.min_confidence)
     elif str(csv) != "-":
         print(f"matrix in {' and '.join(str(one) for one in (csv, html) if one)}")
     if found.unusable:
@@ -109,8 +110,8 @@ def _write(target: Path, found: Comparison) -> None:
         put(target, text.getvalue())
 
 
-def _print(found: Comparison) -> None:
-    from emotion_search.engine.commands.show.hits import short
+def _print(found: Comparison, min_confidence: float) -> None:
+    from emotion_search.engine.commands.show.hits import short, top_emotion
     from emotion_search.engine.commands.show.tables import PlainTable
 
     table = PlainTable()
@@ -120,9 +121,8 @@ def _print(found: Comparison) -> None:
     for number in range(1, len(found.things)):
         table.column(str(number), justify="right", no_wrap=True)
     for row, one in enumerate(found.things):
-        emotion = "" if one.confidence is None else f"{one.emotion} {one.confidence:.2f}"
         cells = [_cell(found, row, column) for column in range(len(found.things) - 1)]
-        table.row(str(row + 1), short(one.name), emotion, *cells)
+        table.row(str(row + 1), short(one.name), top_emotion(one, min_confidence), *cells)
     table.print()
 
 

@@ -188,6 +188,11 @@ def ingest(
                 f"{counted(rows.naive_times, 'time')} without zone in {table.manifest}, taken as"
                 " UTC; --timezone names another"
             )
+        if rows.unlike:
+            notice(
+                f"rows of one file in {table.manifest} differ in {', '.join(sorted(rows.unlike))},"
+                " of which a recording has but one: the last counts"
+            )
         if (column := rows.unread_labels) is not None:
             notice(
                 f"{table.manifest} gives no label, and its column {column} is metadata;"

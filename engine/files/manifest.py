@@ -42,6 +42,7 @@ class Manifest:
         problems: rows that cannot be used: manifest and line, and the reason.
         naive_times: number of times without a zone, taken as UTC.
         spans: of each path with rows that are spans, the line of each.
+        unlike: what a recording has but one of, and rows of one file differ in; the last counts.
     """
 
     path: Path | str | None = None
@@ -50,6 +51,7 @@ class Manifest:
     problems: list[tuple[str, str]] = field(default_factory=list)
     naive_times: int = 0
     spans: dict[str, dict[ClipSpan, str]] = field(default_factory=dict)
+    unlike: set[str] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:
@@ -143,6 +145,7 @@ def _add_table(manifest: Manifest, table: Table, form: TableForm) -> None:
                 if first != line:
                     raise ValueError(f"this span of {named} again, first in line {first}")
             if before is not None:
+                manifest.unlike |= _unlike(before, annotations)
                 together = before.spans + annotations.spans
                 annotations = replace(annotations.over(before), spans=together)  # sides are both's
             here[absolute] = annotations
@@ -239,6 +242,16 @@ def _go_together(one: Annotations, other: Annotations) -> bool:
     if one.spans and other.spans:
         return True
     return bool(one.sides and other.sides) and one.sides.keys().isdisjoint(other.sides)
+
+
+def _unlike(one: Annotations, other: Annotations) -> set[str]:
+    """In what of a recording's two rows of a file differ."""
+    own, its = (
+        {"source": row.source, "recorded_at": row.recorded_at, **row.metadata}
+        for row in (one, other)
+    )
+    both = ((name, own[name], its[name]) for name in own.keys() & its)
+    return {name for name, a, b in both if a is not None and b is not None and a != b}
 
 
 def _span(cells: Mapping[str, str], labels: Mapping[str, str], speaker: str | None) -> Span | None:

@@ -45,4 +45,5 @@ def manifest_named(url: str, form: TableForm | None = None) -> Manifest:
         problems=[(there(where), there(why)) for where, why in found.problems],
         naive_times=found.naive_times,
         spans={there(path): lines for path, lines in found.spans.items()},
+        unlike=found.unlike,
     )

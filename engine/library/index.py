@@ -39,19 +39,21 @@ class Indexed(Archive):
         self,
         *,
         task: str = EMOTION,
-        method: Method | None = None,
+        method: str | None = None,
         progress: Callable[[float, float | None], None] = lambda _done, _total: None,
     ) -> Tuning:
         """Fit the geometry of similarity to the archive and let it serve; see ``engine.quality``.
 
         Raises:
             NotFoundError: the archive is empty.
-            InvalidInputError: it is too small, or the method does no good.
+            InvalidInputError: no such ``method``, or it does no good; or the archive is too small.
         """
         from emotion_search.engine.quality.tune import tune
 
-        model = self._model_here()
-        result = tune(self.database, model, task=task, method=method, progress=progress)
+        if method is not None and method not in list(Method):
+            raise InvalidInputError(f"method {method}: choose {', '.join(Method)}")
+        model, named = self._model_here(), None if method is None else Method(method)
+        result = tune(self.database, model, task=task, method=named, progress=progress)
         self._follow(model)
         self._search(model).keeper.save()
         return result

@@ -15,7 +15,7 @@ from emotion_search.engine.quality.retrieval import METRICS
 from emotion_search.engine.quality.scores import ClassScores
 from emotion_search.engine.quality.summary import Estimate
 
-LEARNED = "the learned space that serves has seen such labels: all was measured in the plain space"
+LEARNED = "the learned space that serves has seen such labels: all was measured without them"
 """The note where a learned space serves."""
 
 RETRIEVAL = ("", "over queries", "chance", "over classes", "chance")
@@ -165,8 +165,15 @@ def _what(it: Evaluation) -> str:
 
 
 def _asked(it: Retrieval) -> str:
-    left = "all other clips" if it.gallery == "none" else f"clips of other {it.gallery}s"
-    return f"{it.queries} queries, each against {left}; {it.unanswerable} more had nothing to find."
+    return (
+        f"{it.queries} queries, each against {others(it.gallery)};"
+        f" {it.unanswerable} more had nothing to find."
+    )
+
+
+def others(gallery: str) -> str:
+    """What a gallery holds, in words."""
+    return "all other clips" if gallery == "none" else f"clips of other {gallery}s"
 
 
 def shared(kind: str) -> str:

@@ -8,7 +8,12 @@ from functools import reduce
 
 import numpy as np
 
-from emotion_search.engine.quality.labelled import SENTENCE_KEY, LabelledVectors, sentences_under
+from emotion_search.engine.quality.labelled import (
+    SENTENCE_KEY,
+    LabelledVectors,
+    sentences_under,
+    voices_of,
+)
 from emotion_search.index.database.baselines import places_of
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import draw, embeddings_in_order
@@ -87,17 +92,19 @@ def labelled_vectors(
     """
     vectors = embeddings_in_order(session, model, clips.ids)
     known = context_of(session, model, clips.ids, sentence_key or SENTENCE_KEY)
+    recordings = clips.recordings.astype(str)
     data = LabelledVectors(
         vectors,
         clips.labels,
         clips.speakers if clips.speakers.all() else None,
-        clips.recordings.astype(str),
+        recordings,
         model.name,
         sources=known.sources if known.sources.any() else None,
         sentences=sentences_under(sentence_key, known.sentences),
         scores=known.scores if model.classes else None,
         score_classes=tuple(model.classes),
         affect=known.affect,
+        voices=voices_of(clips.speakers, recordings),
     )
     places = places_of(session, clips.ids)
     baselines = baselines or fit_baselines([(places, vectors)])

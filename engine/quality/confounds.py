@@ -198,6 +198,8 @@ def _why(kind: str, data: LabelledVectors) -> str:
         return "what is said is not known: no labelled clip has the metadata key text"
     if kind in ("speaker", "both") and data.speakers is None:
         return "the speakers are not all known"
+    if data.speakers is not None and len(np.unique(data.speakers)) < 2:
+        return "all labelled clips are of one speaker"
     if kind == "source" and (data.sources is None or len(np.unique(data.sources)) < 2):
         return "all labelled clips are of one source"
     return "there is no such triplet"

@@ -58,7 +58,7 @@ class Evaluation(Retrieval):
         name: the model, or the file of the vectors.
         space: the method of the space that similarity was taken in.
         learned: a learned space was asked about; as it has seen labels, everything but ``steps``
-            and ``calibration`` was measured in the plain space instead.
+            and ``calibration`` was measured in the plain space (of baselines) instead.
         clips: by class.
         speakers: how many; None where they are not all known.
         galleries: the same in other galleries: with the speaker kept in (``recording``), where no
@@ -104,8 +104,8 @@ def evaluate(
     """The evaluation of labelled clips in a space.
 
     A learned space was fitted to the labels of these clips or of clips by these speakers, and finds
-    them again: in its place the plain space is measured. What learning is worth on speakers that
-    the space was not fitted to is in ``steps``.
+    them again: in its place the plain space (of baselines) is measured. What learning is worth on
+    speakers that the space was not fitted to is in ``steps``.
 
     Args:
         data: embeddings, not in any space yet.

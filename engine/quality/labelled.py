@@ -43,6 +43,8 @@ class LabelledVectors:
         score_classes: classes of the model.
         affect: float64, (n, 3), valence, arousal and dominance of each, NaN where not known. None
             where nothing is.
+        voices: (n,), who speaks in each as far as it is known; see ``voices_of``. None for the
+            speakers, or the recordings where these are None.
     """
 
     vectors: NDArray[np.float32]
@@ -56,6 +58,7 @@ class LabelledVectors:
     scores: NDArray[np.float32] | None = None
     score_classes: tuple[str, ...] = ()
     affect: NDArray[np.float64] | None = None
+    voices: Strings | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -63,8 +66,12 @@ class LabelledVectors:
             raise UnusableError(
                 f"{n} labels for embeddings of shape {self.vectors.shape}: one row each is needed"
             )
-        if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
-            raise UnusableError("an embedding is zero or not finite and cannot be compared")
+        usable = np.isfinite(self.vectors).all(axis=1) & self.vectors.any(axis=1)
+        if not usable.all():
+            raise UnusableError(
+                f"an embedding ({self.recordings[usable.argmin()]}) is zero or not finite and"
+                " cannot be compared"
+            )
         if n > 1 and (self.vectors == self.vectors[0]).all():
             raise AbsentError("all embeddings are equal: there is nothing to tell apart")
         counts = np.unique(self.labels, return_counts=True)[1]
@@ -76,7 +83,9 @@ class LabelledVectors:
 
     @property
     def groups(self) -> Strings:
-        """The speaker of each clip, (n,); its recording where speakers are not known."""
+        """The speaker of each clip, (n,); its recording where the speaker is not known."""
+        if self.voices is not None:
+            return self.voices
         return self.recordings if self.speakers is None else self.speakers
 
     @property
@@ -103,6 +112,12 @@ class LabelledVectors:
             raise UnusableError("a space of baselines needs to know whose clips they are")
         centres = self.centres if space.method.grouped else None
         return replace(self, vectors=space.apply(self.vectors, centres))
+
+
+def voices_of(speakers: Strings, recordings: Strings) -> Strings:
+    """Who speaks in each clip, (n,): the speaker, or the recording where that is empty text."""
+    named = np.char.add("speaker ", speakers)
+    return np.where(speakers == "", np.char.add("recording ", recordings), named)
 
 
 def sentences_under(key: str | None, found: Sequence[str]) -> Strings | None:
@@ -152,14 +167,18 @@ def read_labelled_vectors(
     def column(name: str) -> list[str]:
         return [rows[i].get(name) or "" for i in kept]
 
-    speakers, sources = column("speaker"), column("source")
-    recordings = [rows[i].get("recording") or f"row {i}" for i in kept]
+    sources = column("source")
+    speakers = np.array(column("speaker"), dtype=str)
+    recordings = np.array([rows[i].get("recording") or f"row {i}" for i in kept], dtype=str)
+    with np.errstate(over="ignore"):  # told as not finite
+        taken = np.asarray(vectors[kept], dtype=np.float32)
     return LabelledVectors(
-        np.asarray(vectors[kept], dtype=np.float32),
+        taken,
         np.array([rows[i]["label"] for i in kept], dtype=str),
-        np.array(speakers) if speakers and all(speakers) else None,
-        np.array(recordings, dtype=str),
+        speakers if speakers.all() else None,
+        recordings,
         embeddings.name,
         sources=np.array(sources) if any(sources) else None,
         sentences=sentences_under(sentence_key, column(sentence_key or SENTENCE_KEY)),
+        voices=voices_of(speakers, recordings),
     )

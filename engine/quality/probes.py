@@ -48,11 +48,14 @@ def probe(data: LabelledVectors, *, seed: int) -> list[Probe]:
     """A linear and a k-NN classifier, each clip classified by one trained without its speaker.
 
     Leave-one-speaker-out up to ten speakers, beyond that groups of speakers; by recording where
-    speakers are not known. None where there are fewer than two such groups.
+    speakers are not known. Classes that one such group alone has cannot be found and are left out.
+    None where there are fewer than two classes.
     """
-    folds = min(_MOST_FOLDS, len(np.unique(data.groups)))
-    if folds < 2:
+    shared = [one for one in data.classes if len(np.unique(data.groups[data.labels == one])) > 1]
+    if len(shared) < 2:
         return []
+    data = data.part(np.flatnonzero(np.isin(data.labels, shared)))
+    folds = min(_MOST_FOLDS, len(np.unique(data.groups)))
     splits = list(
         GroupKFold(folds, shuffle=True, random_state=seed).split(data.vectors, groups=data.groups)
     )

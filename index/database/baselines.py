@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,22 +132,25 @@ _KNOWN = (  # past SQLAlchemy: every search asks it
 )
 
 
-def source_means(
-    session: Session, model: ModelInfo, version: int
-) -> tuple[list[str | None], Vectors]:
-    """The sources that have a baseline in a space, and these: float32, (sources, dim)."""
-    rows = session.execute(
-        select(BaselineRow.source, BaselineRow.mean)
-        .where(
-            BaselineRow.model_id == model.id,
-            BaselineRow.space_version == version,
-            BaselineRow.speaker.is_(None),
-            BaselineRow.recording_id.is_(None),
-        )
-        .order_by(BaselineRow.key)
-    ).all()
-    found = [np.frombuffer(row.mean, "<f4") for row in rows]
-    return [row.source for row in rows], np.asarray(found, np.float32).reshape(-1, model.dimension)
+def group_means(
+    session: Session, model: ModelInfo, version: int, place: Place
+) -> list[tuple[Vectors, Group]]:
+    """The baselines in a space, float32 (dim,), of the groups that a place may be of, and whose
+    these are: those of its speaker, in its source if one is named; without a speaker all
+    sources'."""
+    query = select(BaselineRow).where(
+        BaselineRow.model_id == model.id,
+        BaselineRow.space_version == version,
+        BaselineRow.speaker.is_not_distinct_from(place.speaker),
+        BaselineRow.recording_id.is_(None),
+    )
+    if place.source is not None:
+        query = query.where(BaselineRow.source == place.source)
+    level: Literal["speaker", "nearest source"] = "speaker" if place.speaker else "nearest source"
+    return [
+        (np.frombuffer(row.mean, "<f4"), Group(level, row.source, row.speaker, None, row.channel))
+        for row in session.scalars(query.order_by(BaselineRow.key))
+    ]
 
 
 def forget_speakers(session: Session) -> None:

@@ -106,15 +106,16 @@ def get_classifier(
         ModelMismatchError: it knows the embeddings of another model.
     """
     found = list_classifiers(session, task)
+    if not found:
+        near = nearest(task, set(session.scalars(select(ClassifierRow.task))))
+        raise NotFoundError(
+            f"no classifier for the task {task} in this archive{near}; train one with:"
+            f" emotion-search train --task {task}"
+        )
     if version is not None:
         found = [one for one in found if one.version == version]
-    if not found:
-        which = f"no classifier for the task {task}"
-        which += f" of version {version}" if version is not None else ""
-        near = nearest(task, set(session.scalars(select(ClassifierRow.task))) - {task})
-        raise NotFoundError(
-            f"{which} in this archive{near}; train one with: emotion-search train --task {task}"
-        )
+        if not found:
+            raise _no_version(task, version)
     ours = select(ClassifierRow.id).where(
         ClassifierRow.model_id == model.id, ClassifierRow.task == task
     )
@@ -138,12 +139,16 @@ def delete_classifier(session: Session, task: str, version: int) -> int:
     """
     found = [one for one in list_classifiers(session, task) if one.version == version]
     if not found:
-        raise NotFoundError(
-            f"no classifier for the task {task} of version {version}; list them with:"
-            " emotion-search classifiers"
-        )
+        raise _no_version(task, version)
     by_it = Prediction.classifier_id == found[0].id
     note_changed(session, Clip.id.in_(select(Prediction.clip_id).where(by_it)))
     session.execute(delete(Prediction).where(by_it))
     session.execute(delete(ClassifierRow).where(ClassifierRow.id == found[0].id))
     return found[0].predictions
+
+
+def _no_version(task: str, version: int) -> NotFoundError:
+    return NotFoundError(
+        f"no classifier for the task {task} of version {version}; list them with:"
+        " emotion-search classifiers"
+    )

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session, defer
 
 from emotion_search.index.database.baselines import (
     centres,
+    group_means,
     means,
     places_of,
     put_baselines,
-    source_means,
 )
 from emotion_search.index.database.bulk import insert_or_replace
 from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
@@ -103,7 +103,8 @@ class ArchiveSpace:
         """What is subtracted from ``vectors`` (float32, (n, dim)) of one recording that was not
         ingested, float32, (dim,), None for nothing; and whose baseline that is, in a space of such.
 
-        The baseline of the speaker, if the space knows the one that is named; else that of the
+        The baseline of the speaker, if the space knows the one that is named, the nearest of
+        several (of several channels, or of several sources where none is named); else that of the
         source, the one named or the one that is nearest, drawn towards the vectors' own mean if
         they are five or more.
         """
@@ -116,15 +117,17 @@ class ArchiveSpace:
         for key in keys[::-1]:
             if key in known:
                 centre, group = known[key], group_of(key, place)
-        if group.level == "speaker":
-            return centre, group
         unit = normalise(vectors)
         total = unit.sum(axis=0, dtype=np.float64)
-        if group.level == "archive":
-            names, sources = source_means(session, self.model, self.baselines)
-            if names:
-                nearest = int(np.linalg.norm(sources - total / len(unit), axis=1).argmin())
-                centre, group = sources[nearest], Group("nearest source", names[nearest])
+        near: list[tuple[Vectors, Group]] = []
+        if group.level != "speaker" and place.speaker is not None:
+            near = group_means(session, self.model, self.baselines, place)
+        if group.level == "archive" and not near:
+            near = group_means(session, self.model, self.baselines, Place())
+        if near:
+            centre, group = min(near, key=lambda one: np.linalg.norm(one[0] - total / len(unit)))
+        if group.level == "speaker":
+            return centre, group
         if len(unit) < FEWEST:
             return centre, group
         return shrunk(total, len(unit), centre), Group("recording", group.source)

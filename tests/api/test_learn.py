@@ -3,13 +3,14 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from emotion_search import Library
+from emotion_search import Library, evaluate
 from emotion_search.cli import app as cli
 from emotion_search.engine.api import app
 from emotion_search.engine.api.app import create_app
@@ -167,6 +168,13 @@ def test_what_changes_searches_needs_a_key_of_scope_admin(learning: TestClient):
     learning.headers["Authorization"] = f"Bearer {key}"
     assert learning.post("/v1/jobs", json={"kind": "train"}).status_code == 202
     assert_problem(learning.post("/v1/jobs", json={"kind": "tune"}), 403)
+
+
+def test_an_evaluation_over_http_has_every_field_of_the_one_in_python(reading: TestClient):
+    found = asdict(evaluate(*reading.app.state.library.labelled("emotion")))
+    found["model"] = found.pop("name")
+    assert found["probes"]
+    assert reading.get("/v1/evaluation").json() == json.loads(json.dumps(found))
 
 
 def test_what_was_learned_is_what_the_routes_answer(reading: TestClient):

@@ -466,6 +466,17 @@ def test_evaluate_tells_what_else_nearness_follows(run, manifest: Path):
     assert one["galleries"] == []
 
 
+def test_evaluate_says_how_many_asked_and_what(run, tmp_path: Path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 5)))
+    rows = [f"{'abc'[i % 2 if i else 2]},s{i % 5}" for i in range(40)]
+    (tmp_path / "l.csv").write_text("label,speaker\n" + "\n".join(rows))
+    given = ("--embeddings", tmp_path / "x.npy", "--labels", tmp_path / "l.csv", "--bootstrap", 0)
+    asked = "39 queries, each against clips of other speakers; 1 more had nothing to find\n"
+    assert asked in run("evaluate", *given).out
+    asked = "39 queries, each against all other clips; 1 more had nothing to find\n"
+    assert asked in run("evaluate", *given, "--exclude-same", "none").out
+
+
 def test_evaluate_says_what_is_needed(run, manifest: Path, voices: Path):
     run("ingest", voices, "--model", "acoustic")
     wrong = run("evaluate")

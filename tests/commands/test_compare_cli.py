@@ -28,6 +28,13 @@ def test_files_are_compared_by_their_embeddings(run, voices: Path, tmp_path: Pat
     assert shown[3].split()[-2:] == ["1.0000", f"{cosine:.4f}"]
 
 
+def test_an_emotion_of_too_low_a_score_is_uncertain(run, voices, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("EMOTION_SEARCH_MIN_CONFIDENCE", "1")
+    files = [voices / f"{name}.wav" for name in ("anger-0", "sadness-1")]
+    shown = run("compare", *files, "--model", "acoustic").out.splitlines()
+    assert [line.split()[2] for line in shown[1:]] == ["uncertain", "uncertain"]
+
+
 def test_in_an_archive_they_are_as_alike_as_a_search_says(run, manifest, voices):  # noqa: F811
     ingest(run, manifest)
     hits = run("search", "--clip", 1, "--json", "-k", 3).records

@@ -133,6 +133,10 @@ def test_rows_of_channels_give_each_its_speaker(run, tmp_path):
     table.write_text("path,channel,speaker\ncall.wav,0,agent\ncall.wav,1,jo\n")
     done = run("ingest", "--manifest", table, "--dry-run", "--model", "acoustic")
     assert "--channels split is taken" in done.err
+    assert "differ" not in done.err
+    table.write_text("path,channel,source,text\ncall.wav,0,a,hi\ncall.wav,1,b,bye\n")
+    done = run("ingest", "--manifest", table, "--dry-run", "--model", "acoustic")
+    assert "differ in source, text, of which a recording has but one: the last counts" in done.err
     table.write_text("path,channel,speaker\ncall.wav,1,jo\n")
     done = run("ingest", "--manifest", table, "--dry-run", "--model", "acoustic")
     assert "--channels 1 is taken" in done.err

@@ -41,6 +41,8 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
     assert "95 clips would be" in run("classify", "--task", "mood", "--dry-run").out
     (summary,) = run("classify", "--task", "mood", "--version", 1, "--json").records
     assert (summary["clips"], sum(summary["counts"].values())) == (95, 95)
+    other = run("classify", "--task", "mood", "--version", 9)
+    assert (other.code, "version 9; list them with: emotion-search" in other.err) == (1, True)
     asked = ("search", "--clip", 1, "--task", "mood", "--predicted", "class1", "-k", 100, "--json")
     assert {hit["labels"]["mood"] for hit in run(*asked).records} == {"class1"}
     assert run(*asked, "--min-probability", 1).out == ""

@@ -227,6 +227,22 @@ def test_an_example_from_outside_takes_the_baseline_that_it_names_or_seems_to_ha
         ]
 
 
+def test_a_speaker_of_several_sources_gives_the_nearest_baseline_of_theirs(world: Grouped):
+    for number in range(18):
+        world.speak(number)
+    world.tune()
+    fitted = world.fitted[world.version]
+    with world.database.read() as session:
+        space = active_space(session, world.model)
+        for clip in (1, 20):
+            row = normalise(world.truth[clip][1][None].astype(np.float32))
+            of_bob = {source: fitted.centre(Place(source, "bob")) for source in "xy"}
+            near = min(of_bob, key=lambda source: float(np.linalg.norm(of_bob[source] - row[0])))
+            found, group = space.centre_at(session, Place(None, "bob"), row)
+            assert found == pytest.approx(of_bob[near])
+            assert group == Group("speaker", near, "bob")
+
+
 def test_the_answer_names_the_closest_group_that_has_a_baseline(world: Grouped):
     for number in range(18):
         world.speak(number)

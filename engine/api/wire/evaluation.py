@@ -52,6 +52,7 @@ class ProbeOut(BaseModel):
     name: str
     uar: float = Field(description="Unweighted average recall.")
     chance: float = Field(description="UAR of guessing.")
+    folds: int = Field(description="How often it was trained.")
     classes: list[str]
     confusion: list[list[int]] = Field(description="Clips by true class and class given.")
 
@@ -61,7 +62,7 @@ class RetrievalOut(BaseModel):
 
     gallery: str = Field(description="What galleries left out besides the query.")
     queries: int
-    unanswerable: int = Field(description="Queries that had nothing to find.")
+    unanswerable: int = Field(description="More, that had nothing to find.")
     micro: dict[str, Estimate] = Field(description="By metric, the mean over queries.")
     macro: dict[str, Estimate] = Field(description="By metric, the mean over classes.")
     by_class: dict[str, dict[str, float]] = Field(description="Each metric by class.")
@@ -76,7 +77,7 @@ class EvaluationOut(RetrievalOut):
     model: str
     space: str = Field(description="Method of the space that similarity was taken in.")
     learned: bool = Field(
-        description="A learned space serves; as it has seen labels, the plain one was measured."
+        description="A learned space serves; what it is without labels was measured."
     )
     clips: dict[str, int] = Field(description="Labelled clips by class.")
     speakers: int | None = Field(description="Null where they are not all known.")

@@ -20,8 +20,8 @@ def print_evaluation(it: Evaluation) -> None:
     print(f"{it.name}, {it.space} space: {_clips(it)}")
     if it.learned:
         print(f"{report.LEARNED}, but for mAP by space (what it gains on others) and percentiles")
-    print(f"{counted(it.queries, 'query')}, galleries without the same {it.gallery}", end="")
-    print(f"; {it.unanswerable} of them had nothing to find" if it.unanswerable else "")
+    print(f"{counted(it.queries, 'query')}, each against {report.others(it.gallery)}", end="")
+    print(f"; {it.unanswerable} more had nothing to find" if it.unanswerable else "")
     print_table(report.RETRIEVAL, report.retrieval(it), wrap=False)
     print_row("mAP by class", ", ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
     for other in it.galleries:
@@ -88,7 +88,7 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     """Evaluations of the same clips under several models, side by side on stdout."""
     first = results[0]
     print(_clips(first))
-    print(f"galleries without the same {first.gallery}")
+    print(f"each query against {report.others(first.gallery)}")
     if any(one.learned for one in results):
         print(report.LEARNED)
     table = PlainTable("over classes")

@@ -15,6 +15,7 @@ from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.database.affect import DIMENSIONS
 
 if TYPE_CHECKING:  # rich, which status has no use for
+    from emotion_search.engine.library.compare import Compared
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.recording import RecordingTrend
     from emotion_search.index.database.clips import ClipDetails
@@ -86,7 +87,7 @@ def _key(by: str, key: float) -> str:
     return f"{key:.2f} s" if by == "duration" else f"{key:.2f}"
 
 
-def top_emotion(clip: ClipDetails, min_confidence: float) -> str:
+def top_emotion(clip: ClipDetails | Compared, min_confidence: float) -> str:
     """The model's top class of a clip and its score; ``uncertain`` in place of one of too low a
     score."""
     if clip.emotion is None or clip.confidence is None:

@@ -264,6 +264,20 @@ def read_rows(folder: Path, *rows: dict[str, object]) -> Manifest:
     return read_manifest(path)
 
 
+def test_what_rows_of_a_file_differ_in_of_what_it_has_once_is_told(tmp_path: Path):
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "path,start,end,speaker,source,text,take\n"
+        "x.wav,0,1,ann,here,hello,1\n"
+        "x.wav,1,2,bob,,bye,1\n"
+        "y.wav,0,1,bob,there,so,2\n"
+    )
+    manifest = read_manifest(path)
+    assert manifest.unlike == {"text"}
+    path.write_text("path,channel,source\nx.wav,0,here\nx.wav,1,there\n")
+    assert read_manifest(path).unlike == {"source"}
+
+
 def test_spans_of_a_file_are_all_kept_in_their_order(tmp_path: Path):
     found = read_rows(tmp_path, *({"start": n, "end": n + 1, "label": f"e{n}"} for n in (0, 4, 2)))
     (annotations,) = found.rows.values()

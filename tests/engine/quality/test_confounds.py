@@ -62,6 +62,8 @@ def test_a_clip_of_unknown_words_shares_no_sentence():
     assert set(unknown.triplets) == {"nothing"}
     assert "no labelled clip has the metadata key text" in unknown.left_out["sentence"]
     assert unknown.left_out["speaker"] == "the speakers are not all known"
+    alone = measured(replace(words, speakers=np.full(6, "s")))
+    assert alone.left_out == dict.fromkeys(KINDS, "all labelled clips are of one speaker")
 
 
 def random_clips(seed: int, n: int = 36) -> LabelledVectors:

@@ -99,6 +99,17 @@ def test_a_probe_reads_what_is_there():
         assert sum(map(sum, one.confusion)) == 144
 
 
+def test_a_class_that_one_speaker_alone_has_is_no_part_of_a_probe():
+    data = speech(spread=0.1, speaker_weight=0.1)
+    own = np.where(data.speakers == "speaker3", "own", data.labels)
+    for one, all_there in zip(
+        probe(replace(data, labels=own), seed=0), probe(data, seed=0), strict=True
+    ):
+        assert (one.classes, one.chance) == (all_there.classes, all_there.chance)
+        assert one.uar > 0.95
+    assert probe(replace(data, labels=np.where(own == "own", "own", "all")), seed=0) == []
+
+
 @pytest.mark.parametrize("method", [Method.PLAIN, Method.LEARNED])
 def test_a_percentile_means_what_it_says_on_other_speakers(method: Method):
     check = check_calibration(speech(40, speaker_weight=0.3), method, seed=0)

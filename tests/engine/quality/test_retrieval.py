@@ -183,6 +183,10 @@ def test_vectors_of_ones_own_are_read_with_their_labels(tmp_path: Path):
     assert data.vectors.dtype == np.float32
     assert data.labels.tolist() == ["a", "a", "b", "b"]
     assert data.speakers.tolist() == ["s", "t", "s", "t"]
+    (tmp_path / "l.csv").write_text("label,speaker\na,s\na,\nb,s\nb,\n")
+    some = read_labelled_vectors(tmp_path / "x.npy", tmp_path / "l.csv")
+    assert some.speakers is None
+    assert some.groups.tolist() == ["speaker s", "recording row 1", "speaker s", "recording row 3"]
 
 
 def test_what_is_said_and_where_is_read_from_columns(tmp_path: Path):
@@ -218,6 +222,7 @@ def test_clips_without_a_label_are_left_out(tmp_path: Path):
         (np.ones(3), "label\na\nb\nc\n", "shape"),
         (np.array([["x"], ["y"]]), "label\na\nb\n", "not numbers"),
         (np.ones((2, 2)), "emotion\na\nb\n", "no column label"),
+        (np.array([[1, 1], [1e300, 1]]), "label\na\nb\n", r"\(row 1\) is zero or not finite"),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(

@@ -57,7 +57,7 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
         new = []
         for i, vector in enumerate(data.vectors):
             annotations = Annotations(
-                speaker=str(data.speakers[i]) if labelled else None,
+                speaker=str(data.speakers[i]) or None if labelled else None,
                 source=str(data.sources[i]) if data.sources is not None else None,
                 metadata={"text": data.sentences[i]} if data.sentences is not None else {},
                 labels={"emotion": str(data.labels[i])} if labelled else {},
@@ -84,6 +84,14 @@ def spoken(library: Library) -> Library:
 def test_what_is_learned_serves_speakers_it_never_met():
     quality = compare_methods(speech())
     assert quality[Method.LEARNED].precision > quality[Method.PLAIN].precision + 0.1
+
+
+def test_where_some_speakers_are_unknown_the_others_are_still_told_apart(library: Library):
+    data = speech()
+    fill(library, replace(data, speakers=np.array(["", *data.speakers[1:]])))
+    found, _ = library.labelled("emotion")
+    assert found.speakers is None
+    assert found.groups.tolist() == ["recording 1", *(f"speaker {s}" for s in data.speakers[1:])]
 
 
 def test_labels_that_mean_nothing_teach_nothing():
@@ -328,6 +336,12 @@ def test_methods_are_compared_by_distractors_of_the_same_sentence_and_source_too
     monkeypatch.setattr(methods, "confounds", noted)
     library.tune()
     assert kinds == {"nothing", "sentence", "speaker", "source", "both"}
+
+
+def test_a_method_goes_by_its_name(spoken: Library):
+    assert spoken.tune(method="centred").method is Method.CENTRED
+    with pytest.raises(InvalidInputError, match="method curved: choose plain, centred"):
+        spoken.tune(method="curved")
 
 
 def test_a_task_without_labels_is_refused_rather_than_judged_without(spoken: Library):
