@@ -189,4 +189,4 @@ def test_a_classifier_that_knows_nothing_is_a_notice(run, made):  # noqa: F811
     for label, first in (("heads", 1), ("tails", 2)):
         run("label", *range(first, 31, 2), "--task", "coin", "--label", label)
     done = run("train", "--task", "coin", "--bootstrap", 100)
-    assert "maybe no better than chance on speakers left out" in done.err
+    assert "maybe no better than chance on a speaker left out" in done.err
