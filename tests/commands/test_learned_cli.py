@@ -106,7 +106,7 @@ def test_suggest_lists_what_has_no_label(run, made):  # noqa: F811
     run("train", "--task", "mood", "--method", "linear discriminant", "--bootstrap", 0)
     found = run("suggest", "--task", "mood", "-k", 3, "--json").records
     assert {one["clip"] for one in found} <= set(range(91, 96))
-    assert "is not sure" in run("suggest", "--task", "mood").out
+    assert "drawn by chance: mood 1 is sure" in run("suggest", "--task", "mood").out
 
 
 def test_cluster_list_show_delete(run, made):  # noqa: F811
