@@ -204,8 +204,8 @@ def _annotations(cells: Mapping[str, str], form: TableForm) -> tuple[Annotations
         try:
             recorded_at, naive = parse_time(cells["recorded_at"], form.date_format, form.zone)
         except InvalidInputError as error:
-            told = form.date_format or form.columns is None
-            cure = "" if told else "; --date-format '%d.%m.%Y %H:%M' reads others"
+            known = form.date_format or form.columns is None
+            cure = "" if known else "; --date-format '%d.%m.%Y %H:%M' reads others"
             raise UnusableError(f"{error}{cure}") from error
     labels = {EMOTION: check_text("label", cells["label"])} if "label" in cells else {}
     for key, value in cells.items():
