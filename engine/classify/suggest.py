@@ -29,6 +29,7 @@ MOST = 500
 
 _POOL = 20  # clips drawn for each that is suggested, so that recordings can take turns
 _LEAST_DOUBT = 1e-6
+_SURE = 0.9  # probability from which on a classifier is called sure
 _SAMPLE = 10_000  # clips, and unlabelled ones, looked at where there is no classifier yet
 
 
@@ -121,7 +122,9 @@ def _uncertain(
             ready.info.classes[given[row]],
             float(sure[row]),
             float(doubt[row]),
-            f"{ready.info.task} {ready.info.version} is not sure",
+            f"{ready.info.task} {ready.info.version} is not sure"
+            if sure[row] < _SURE
+            else f"drawn by chance: {ready.info.task} {ready.info.version} is sure",
         )
         for row in rows[np.argsort(-doubt[rows], kind="stable")]
     ]

@@ -82,7 +82,8 @@ def train(
         notice(f"class {name} left out: {counted(one.clips, 'clip')}, {one.why}")
     uar = done.best.measured.uar
     if (uar.value if uar.low is None else uar.low) <= 1 / len(done.classifier.classes):
-        notice("maybe no better than chance on speakers left out: label more before you classify")
+        by = done.examples.by
+        notice(f"maybe no better than chance on a {by} left out: label more before you classify")
     if html is not None:
         from emotion_search.engine.pages.classifier import write_report
 

@@ -22,6 +22,8 @@ from emotion_search.index.errors import InvalidInputError, UnusableError
 if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
 
+_ACROSS = "--across (or --exclude-same)"
+
 
 def search(
     archive: ModelOptions,
@@ -52,7 +54,7 @@ def search(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
     exclude_same: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--exclude-same",
             "--across",
@@ -124,8 +126,10 @@ def search(
         if file.name.isdecimal() and not file.exists():
             raise UnusableError(f"{file}: no such file; clip {file} is asked for by --clip {file}")
     excluded: ExcludeSame | None = None
-    if exclude_same is not None:
-        excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))
+    for name in exclude_same or []:
+        before, excluded = excluded, choice(_ACROSS, name, get_args(ExcludeSame))
+        if before not in (None, excluded):
+            raise InvalidInputError(f"{_ACROSS} {before} and {excluded}: choose one")
     with archive.open(wanted=wanted) as library:
         hits = library.search(
             *(examples or []),

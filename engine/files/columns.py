@@ -64,10 +64,10 @@ class ManifestColumns:
     audiofolder), where ``emotion`` is the label.
 
     Args:
-        given: the table's own name of a column by ours.
+        given: the table's own name of a column by ours; None where nobody can give any.
     """
 
-    given: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] | None = field(default_factory=dict)
 
     def __call__(self, header: Sequence[str]) -> list[str]:
         """The names."""
@@ -84,7 +84,7 @@ class ManifestColumns:
             if same:
                 names[same[0]] = name
 
-        for name, column in self.given.items():
+        for name, column in (self.given or {}).items():
             take(name, column)
             if name not in names and column in header:
                 raise UnusableError(f"has one column {column!r}, which is mapped twice")
@@ -101,8 +101,10 @@ class ManifestColumns:
                 if "path" in names and called in _STANDARD and "label" not in names:
                     take("label", "emotion")
         if "path" not in names:
-            cure = "; --map path=NAME says which one holds the paths"
-            raise UnusableError(missing("path", header, cure))
+            cure = "rename the one that holds the paths"
+            if self.given is not None:
+                cure = "--map path=NAME says which one holds the paths"
+            raise UnusableError(missing("path", header, f"; {cure}"))
         for i, one in enumerate(header):
             names[i] = names[i] or _other(one, names)
         return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError, UnusableError
+
+log = logging.getLogger(__name__)
 
 _LONGEST_SPAN = 120.0  # seconds: a clip has to fit in memory
 
@@ -85,13 +88,13 @@ class TableForm:
     """How a manifest is written.
 
     Attributes:
-        columns: its own names of columns by ours.
+        columns: its own names of columns by ours; None where a user cannot say how it is written.
         date_format: of its times, if not ISO 8601, as ``strptime`` has them.
         zone: of its times that name none; None for UTC.
         encoding: of a text file; None to tell by its bytes.
     """
 
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] | None = field(default_factory=dict)
     date_format: str | None = None
     zone: tzinfo | None = None
     encoding: str | None = None
@@ -110,7 +113,7 @@ def read_manifest(path: Path, form: TableForm | None = None) -> Manifest:
     Raises:
         InvalidInputError: not readable, or no column ``path``.
     """
-    form = form or TableForm()
+    form = form or TableForm(None)
     manifest = Manifest(path)
     for table in tables_of(path, ManifestColumns(form.columns), form.encoding):
         _add_table(manifest, table, form)
@@ -187,6 +190,10 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
             raise UnusableError(f"{path}: line {line} needs the id of a clip, and a label")
         value = check_text("label", cells["label"]) if cells["label"] else None
         found.append((int(clip), check_text("task", cells.get("task") or task), value))
+    last = {(clip, of): value for clip, of, value in found}
+    if unlike := {clip for clip, of, value in found if value != last[clip, of]}:
+        clips = f"{len(unlike)} clip{'s' * (len(unlike) != 1)}"
+        log.warning("rows of %s contradict each other about %s: the last row counts", path, clips)
     return found
 
 
@@ -197,7 +204,8 @@ def _annotations(cells: Mapping[str, str], form: TableForm) -> tuple[Annotations
         try:
             recorded_at, naive = parse_time(cells["recorded_at"], form.date_format, form.zone)
         except InvalidInputError as error:
-            cure = "" if form.date_format else "; --date-format '%d.%m.%Y %H:%M' reads others"
+            known = form.date_format or form.columns is None
+            cure = "" if known else "; --date-format '%d.%m.%Y %H:%M' reads others"
             raise UnusableError(f"{error}{cure}") from error
     labels = {EMOTION: check_text("label", cells["label"])} if "label" in cells else {}
     for key, value in cells.items():

@@ -61,7 +61,7 @@ def _page(it: Evaluation) -> Iterator[str]:
         yield " arousal and dominance.</p>"
         yield page.table(("", "rho"), [(name, interval(rho)) for name, rho in it.ranks.items()])
     if it.steps:
-        yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"
+        yield f"<h2>Steps of the space</h2><p>mAP on random halves of the {it.by}; each space was"
         yield " fitted to the other half.</p>"
         yield page.figure_html(_bars({"mAP": it.steps}, text=True), "mAP by method of the space")
     for one in it.probes:
@@ -72,7 +72,7 @@ def _page(it: Evaluation) -> Iterator[str]:
             page.confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
         )
     if it.calibration is not None:
-        yield "<h2>What a percentile means</h2><p>Calibrated on half of the speakers, read on pairs"
+        yield f"<h2>What a percentile means</h2><p>Calibrated on half of the {it.by}, read on pairs"
         yield " of their clips with those by the other half, over several halves (mean and standard"
         yield " deviation), beside what the percentile says.</p>"
         yield page.figure_html(_calibration(it.calibration), "Pairs above each percentile")

@@ -61,6 +61,8 @@ class Evaluation(Retrieval):
             and ``calibration`` was measured in the plain space (of baselines) instead.
         clips: by class.
         speakers: how many; None where they are not all known.
+        by: whose halves ``steps`` and ``calibration`` are of: ``speakers``, or ``recordings``; see
+            ``LabelledVectors``.
         galleries: the same in other galleries: with the speaker kept in (``recording``), where no
             gallery was asked for and speakers are known; among other sources (``source``), where
             there are several.
@@ -80,6 +82,7 @@ class Evaluation(Retrieval):
     learned: bool
     clips: dict[str, int]
     speakers: int | None
+    by: str
     galleries: tuple[Retrieval, ...]
     triplets: dict[str, Triplets]
     nearest: dict[str, Share]
@@ -96,7 +99,7 @@ def evaluate(
     data: LabelledVectors,
     space: Space,
     *,
-    gallery: Gallery | None = None,
+    gallery: str | None = None,
     rounds: int = 1000,
     seed: int = 0,
     progress: Progress = unwatched,
@@ -114,10 +117,12 @@ def evaluate(
         progress: of ``compare_methods``, which takes longest.
 
     Raises:
-        InvalidInputError: see ``judge``.
+        InvalidInputError: no such ``gallery``; see also ``judge``.
     """
+    if gallery is not None and gallery not in list(Gallery):
+        raise InvalidInputError(f"gallery {gallery}: choose {', '.join(Gallery)}")
     known = data.speakers is not None and len(np.unique(data.speakers)) > 1
-    wanted = [gallery or (Gallery.SPEAKER if known else Gallery.RECORDING)]
+    wanted = [Gallery(gallery or ("speaker" if known else "recording"))]
     if gallery is None and known:
         wanted.append(Gallery.RECORDING)
     learned, method = space.method.learned, space.method
@@ -145,6 +150,7 @@ def evaluate(
         learned=learned,
         clips=dict(zip(names.tolist(), counts.tolist(), strict=True)),
         speakers=None if data.speakers is None else len(np.unique(data.speakers)),
+        by=data.by,
         galleries=tuple(others),
         triplets=found.triplets,
         nearest=found.nearest,

@@ -89,6 +89,14 @@ class LabelledVectors:
         return self.recordings if self.speakers is None else self.speakers
 
     @property
+    def by(self) -> str:
+        """What ``groups`` are: speakers, recordings, or speakers or recordings."""
+        if self.speakers is not None:
+            return "speakers"
+        named = self.voices is not None and np.char.startswith(self.voices, "speaker ").any()
+        return "speakers or recordings" if named else "recordings"
+
+    @property
     def classes(self) -> list[str]:
         """The classes, sorted."""
         return [str(name) for name in np.unique(self.labels)]

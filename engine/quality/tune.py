@@ -69,6 +69,7 @@ class Tuning:
         quality: on the halves of the speakers that were not fitted to, by method; empty without
             labels.
         groups: how many speakers or recordings, and how many sources, have baselines.
+        by: whose halves those were: of ``speakers`` or ``recordings``; see ``LabelledVectors``.
     """
 
     version: int
@@ -77,11 +78,12 @@ class Tuning:
     task: str | None
     quality: dict[Method, Quality]
     groups: tuple[int, int]
+    by: str
 
     @property
     def why(self) -> str:
         """What spoke for the method, in words."""
-        judged = "judged on unseen speakers" if self.quality else "too few labels to judge by"
+        judged = f"judged on unseen {self.by}" if self.quality else "too few labels to judge by"
         own, sources = self.groups
         of = f"{own} speakers or recordings and {sources} source{'s' * (sources != 1)}"
         return f"{of} have baselines; {judged}"
@@ -128,6 +130,7 @@ def tune(
             clips_labelled = sample(labelled_clips(session, model, task), SAMPLE)
             data = labelled_vectors(session, model, clips_labelled, baselines=baselines)
     quality = compare_methods(data, progress) if data is not None else {}
+    by = data.by if data is not None else "speakers"
     if method is None:
         by_groups = Method.BASELINE if baselines.are_telling else Method.CENTRED
         method = _best(quality) if quality else by_groups
@@ -136,7 +139,7 @@ def tune(
             f"no speaker, recording or source has the {OF_A_GROUP} clips that a baseline needs"
         )
     if method.learned:
-        _check_learned(method, quality, task)
+        _check_learned(method, quality, task, by)
     gains = {
         one: found.precision - quality[Method.PLAIN].precision for one, found in quality.items()
     }
@@ -167,7 +170,7 @@ def tune(
             )
     recalibrate(database, model)
     groups = (baselines.own, baselines.sources)
-    return Tuning(version, method, clips, task if quality else None, quality, groups)
+    return Tuning(version, method, clips, task if quality else None, quality, groups, by)
 
 
 def _add_baselines(
@@ -178,7 +181,7 @@ def _add_baselines(
     return add_space(session, model, space, task=None, clips=clips, gain=gain, baselines=baselines)
 
 
-def _check_learned(method: Method, quality: dict[Method, Quality], task: str) -> None:
+def _check_learned(method: Method, quality: dict[Method, Quality], task: str, by: str) -> None:
     if not quality:
         raise UnusableError(
             f"a learned space needs labels under the task {task}: two classes by four speakers"
@@ -187,7 +190,7 @@ def _check_learned(method: Method, quality: dict[Method, Quality], task: str) ->
     learned, plain = quality[method].precision, quality[Method.PLAIN].precision
     if learned <= plain:
         raise UnusableError(
-            "the learned space does no better than the plain one on unseen speakers"
+            f"the learned space does no better than the plain one on unseen {by}"
             f" (mAP {learned:.3f} against {plain:.3f}): refused"
         )
 

@@ -73,10 +73,20 @@ AnyExample = ClipExample | SpanExample | VectorExample | FileExample | TextExamp
 
 
 def as_example(given: int | Path | AnyExample) -> AnyExample:
-    """A clip's id or an audio file as an example; examples as they are."""
+    """A clip's id or an audio file as an example; examples as they are.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
     if isinstance(given, int):
         return ClipExample(given)
-    return FileExample(given, given.name) if isinstance(given, Path) else given
+    if isinstance(given, Path):
+        return FileExample(given, given.name)
+    if isinstance(given, AnyExample):
+        return given
+    raise InvalidInputError(
+        f"{given!r} is no example: give a clip's id, a file as Path, or words as TextExample"
+    )
 
 
 _BATCH = 16  # windows of a long example embedded at once

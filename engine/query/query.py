@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.query.examples import (
@@ -95,6 +95,9 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
         raise InvalidInputError(f"per_recording must be at least 1, not {query.per_recording}")
     if query.distinct is not None and not -1 <= query.distinct <= 1:
         raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {query.distinct:g}")
+    if query.exclude_same not in (None, *get_args(ExcludeSame)):
+        choices = ", ".join(get_args(ExcludeSame))
+        raise InvalidInputError(f"exclude_same {query.exclude_same}: choose {choices}")
     if not query.positive:
         raise InvalidInputError(
             "give a positive example: a clip, a recording, a vector, a file or a text"
@@ -175,7 +178,10 @@ def _excluding(
         return replace(wanted, not_recordings=(*wanted.not_recordings, *recordings))
     known = {getattr(one, exclude) for one in positive} - {None}
     if not known:
-        raise UnusableError(f"the example's {exclude} is not known to the archive")
+        # No option is for clips of the archive, nor for texts.
+        ours = any(one.recording is None and one.example.place is not None for one in positive)
+        cure = f"; --example-{exclude} names it" if ours else ""
+        raise UnusableError(f"the example's {exclude} is not known to the archive{cure}")
     if len(known) > 1:
         raise UnusableError(f"the examples have several {exclude}s; only one can be left out")
     return replace(wanted, **{f"not_{exclude}": known.pop()})

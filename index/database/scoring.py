@@ -77,8 +77,11 @@ def centre_at(session: Session, model: ModelInfo, place: Place, vectors: Vectors
 
 def adapted_to(session: Session, model: ModelInfo) -> str | None:
     """What scores are adapted to by now, of a model that adapts: the ``mean`` of the archive,
-    ``baselines``; None for nothing."""
-    if not _version(session, model):
+    ``baselines``; None for nothing, as where those of no clip could be made anew."""
+    made = select(Embedding.clip_id).where(
+        Embedding.model_id == model.id, Embedding.score_version > 0
+    )
+    if not _version(session, model) or session.execute(made.limit(1)).first() is None:
         return None
     if serving_baselines(session, model) is not None:
         return "baselines"

@@ -175,10 +175,8 @@ def test_filters(run, manifest):
     assert files("--meta", "take=4") == {"happiness-1"}
     alone = run("search", "--clip", 1, "--across", "source")
     assert (alone.code, "no clip matches that is of another source" in alone.err) == (0, True)
-    assert files("--source", "studio", "--exclude-same", "speaker", "--label", "anger") == {
-        "anger-1",
-        "anger-2",
-    }
+    twice = ("--across", "speaker", "--exclude-same", "speaker")
+    assert files("--source", "studio", *twice, "--label", "anger") == {"anger-1", "anger-2"}
     assert files("--label", "sad", "--emotion", "生气") <= {f"sadness-{n}" for n in range(3)}
     nothing = run("search", "--clip", 1, "--after", "2030-01-01", "--json")
     assert (nothing.code, nothing.out) == (0, "")
@@ -302,6 +300,11 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["nonsense"], 2, "nonsense"),
         (["search", "--bogus"], 2, "No such option: --bogus (see emotion-search search --help)"),
         (["search", "--clip", "1", "--across", "bogus"], 2, "--across (or --exclude-same) bogus"),
+        (
+            ["search", "--clip", "1", "--across", "speaker", "--exclude-same", "source"],
+            2,
+            "speaker and source: choose one",
+        ),
         (["search", "--clip", "1", "--example-speaker", "x"], 2, "--example-speaker goes with"),
         (["search", "--clip", "1", "--label", ""], 2, "--label is empty"),
         (["search", "--clip", "1", "--source", "a", "--source", " "], 2, "--source is empty"),

@@ -81,6 +81,7 @@ class EvaluationOut(RetrievalOut):
     )
     clips: dict[str, int] = Field(description="Labelled clips by class.")
     speakers: int | None = Field(description="Null where they are not all known.")
+    by: str = Field(description="Whose halves `steps` are of: `speakers`, or `recordings`.")
     galleries: list[RetrievalOut] = Field(
         description="The same with the speaker kept in (`recording`), where no gallery was asked"
         " for; and among other sources (`source`)."

@@ -41,7 +41,7 @@ def print_evaluation(it: Evaluation) -> None:
         print(f"rank correlation of labels with {found}")
     if it.steps:
         steps = ", ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
-        print_row("mAP by space", f"{steps} (halves of the speakers it was not fitted to)")
+        print_row("mAP by space", f"{steps} (halves of the {it.by} it was not fitted to)")
     for one in it.probes:
         print_row(f"{one.name} probe", f"UAR {one.uar:.3f} (chance {one.chance:.3f})")
     if it.calibration is not None:
@@ -102,7 +102,7 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
         if any(method not in one.steps for one in results):
             continue
         found = (f"{one.steps[method]:.3f}" for one in results)
-        table.row(f"mAP, {method}, unseen speakers", *found, "")
+        table.row(f"mAP, {method}, unseen {first.by}", *found, "")
     for probes in zip(*(one.probes for one in results), strict=True):
         name = f"UAR, {probes[0].name} probe"
         table.row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
@@ -123,11 +123,12 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
 
 def print_tuning(done: Tuning) -> None:
     """What came of a tuning, on stdout."""
+    head = f"on other {done.by}"
     if done.quality:
-        print(f"{'on other speakers':<19}mAP triplets")
+        print(f"{head}  mAP triplets")
     for name, quality in done.quality.items():
         mark = "  <- serves" if name == done.method else ""
-        print(f"{name:<17}{quality.precision:>6.3f}{quality.triplets:>9.2f}{mark}")
+        print(f"{name:<{len(head)}}{quality.precision:>6.3f}{quality.triplets:>9.2f}{mark}")
     if done.version:
         print(
             f"space {done.version} ({done.method}),"

@@ -207,6 +207,18 @@ def test_a_table_of_labels_names_every_clip_and_has_a_column_label(tmp_path: Pat
         read_labels(path, "emotion")
 
 
+def test_rows_that_contradict_each_other_about_a_clip_are_told_of(tmp_path: Path, caplog):
+    path = tmp_path / "l.csv"
+    path.write_text("clip,label,task\n1,joy,\n1,joy,\n1,low,mood\n2,joy,\n")
+    read_labels(path, "emotion")
+    assert caplog.messages == []
+    path.write_text("clip,label,task\n1,joy,\n2,joy,\n1,fear,\n1,low,mood\n1,high,mood\n2,,\n")
+    assert read_labels(path, "emotion")[2] == (1, "emotion", "fear")
+    assert caplog.messages == [
+        f"rows of {path} contradict each other about 2 clips: the last row counts"
+    ]
+
+
 def test_a_table_of_labels_has_columns_whatever_their_capitals(tmp_path: Path):
     path = tmp_path / "l.csv"
     path.write_text("Clip;LABEL\n7;joy\n")

@@ -73,7 +73,7 @@ def test_a_damaged_byte_costs_its_own_row(tmp_path: Path, caplog):
         (b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "is HTML or XML"),
         (bytes(5000), "its first line names none"),
         (b"\n;;\n", "has no column 'path'; its first line names none"),
-        (b"Pfad;Label\nx;y\n", "has no column 'path'; it has 'Pfad', 'Label'; --map path="),
+        (b"Pfad;Label\nx;y\n", "has no column 'path'; it has 'Pfad', 'Label'; rename"),
         (b"label,paht\nx,y\n", "it has 'paht', 'label'"),  # the nearest first
         (b"path,Path ,PATH\nx,y,z\n", None),
         (b"path,label,Label\nx,y,z\n", None),
@@ -140,6 +140,17 @@ def test_columns_dates_and_zone_are_read_as_they_are_said_to_be(tmp_path: Path):
         read_manifest(path, TableForm({"Datei": "path"}))
     ((_, why),) = read_manifest(path, TableForm(names)).problems
     assert "--date-format '%d.%m.%Y %H:%M' reads others" in why
+
+
+def test_options_are_named_as_a_cure_to_those_alone_who_have_them(tmp_path: Path):
+    path = table(tmp_path, "Datei,recorded_at\nx.wav,03.07.2026 14:00\n")
+    for form, cure in ((TableForm(), "; --map path=NAME says"), (None, "; rename the one that")):
+        with pytest.raises(InvalidInputError, match=cure):
+            read_manifest(path, form)
+    path = table(tmp_path, "path,recorded_at\nx.wav,03.07.2026 14:00\n")
+    ((_, why),) = read_manifest(path).problems
+    assert "is not a time in ISO 8601" in why
+    assert "--date-format" not in why
 
 
 def test_a_zone_is_of_times_that_name_none():

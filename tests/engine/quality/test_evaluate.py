@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotion_search.engine.commands.show.evaluation import (
+    print_comparison,
+    print_evaluation,
+    print_tuning,
+)
 from emotion_search.engine.pages.evaluation import write_report
 from emotion_search.engine.quality.calibration import check_calibration
 from emotion_search.engine.quality.evaluate import evaluate
-from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.labelled import LabelledVectors, voices_of
+from emotion_search.engine.quality.methods import compare_methods
 from emotion_search.engine.quality.probes import probe
 from emotion_search.engine.quality.retrieval import Gallery
+from emotion_search.engine.quality.tune import Tuning
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.space import Method, Space, fit_space
@@ -54,8 +61,34 @@ def test_galleries_beside_the_first_are_those_that_nobody_asked_for():
     for gallery in (Gallery.SPEAKER, Gallery.RECORDING):
         (only,) = evaluate(data, Space(), gallery=gallery, rounds=0).galleries
         assert only.gallery == "source"
-    kept = evaluate(data, Space(), gallery=Gallery.RECORDING, rounds=0)
+    kept = evaluate(data, Space(), gallery="recording", rounds=0)
     assert (one.galleries[0].micro, one.galleries[0].chance) == (kept.micro, kept.chance)
+    with pytest.raises(InvalidInputError, match="gallery nobody: choose speaker, recording, none"):
+        evaluate(data, Space(), gallery="nobody")
+
+
+@pytest.mark.parametrize(
+    ("known", "by"), [(24, "speakers"), (12, "speakers or recordings"), (0, "recordings")]
+)
+def test_halves_are_called_what_they_are_of(capsys, tmp_path: Path, known: int, by: str):
+    data = speech(8)
+    speakers = np.array([name if int(name[-1]) * 3 < known else "" for name in data.speakers])
+    voices = voices_of(speakers, data.recordings)
+    data = replace(data, speakers=speakers if speakers.all() else None, voices=voices)
+    found = evaluate(data, Space(), rounds=0)
+    print_evaluation(found)
+    print_comparison([found])
+    tuned = Tuning(1, Method.PLAIN, 9, "emotion", compare_methods(data), (8, 0), data.by)
+    print_tuning(tuned)
+    printed = capsys.readouterr().out
+    assert f"(halves of the {by} it was not fitted to)" in printed
+    assert f"mAP, plain, unseen {by} " in printed
+    assert f"\non other {by}  mAP triplets\n" in printed
+    assert f"judged on unseen {by}\n" in printed
+    write_report(found, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert f"random halves of the {by};" in page
+    assert f"Calibrated on half of the {by}, read" in page
 
 
 def test_where_no_label_is_in_two_sources_other_sources_are_left_out():

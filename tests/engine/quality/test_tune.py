@@ -338,6 +338,12 @@ def test_methods_are_compared_by_distractors_of_the_same_sentence_and_source_too
     assert kinds == {"nothing", "sentence", "speaker", "source", "both"}
 
 
+def test_where_no_speaker_is_known_a_space_is_judged_on_recordings(library: Library):
+    fill(library, replace(speech(), speakers=np.full(96, "")))
+    result = library.tune()
+    assert result.why.endswith("; judged on unseen recordings")
+
+
 def test_a_method_goes_by_its_name(spoken: Library):
     assert spoken.tune(method="centred").method is Method.CENTRED
     with pytest.raises(InvalidInputError, match="method curved: choose plain, centred"):

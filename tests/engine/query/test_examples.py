@@ -24,6 +24,7 @@ from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundE
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.rocchio import rocchio
+from tests.archives import blobs, fill
 from tests.conftest import tone, write_wav
 
 
@@ -231,6 +232,24 @@ def test_hits_tell_whose_they_are_and_only_others_can_be_asked_for(filled: Libra
             search(filled, Query([vector], exclude_same="speaker", speaker=name))
     unknown = search(filled, Query([vector], limit=1))[0]
     assert (unknown.same_speaker, unknown.same_source) == (None, None)
+
+
+def test_who_speaks_in_a_file_can_be_said_where_it_is_not_known(settings):
+    with Library.open(settings.model_copy(update={"model": None}), create=True) as library:
+        fill(library.database, blobs()[0])
+        vector = VectorExample(tuple(range(1, 1 + library.model().dimension)))
+        for name in ("speaker", "source"):
+            with pytest.raises(InvalidInputError, match=f"archive; --example-{name} names it$"):
+                search(library, Query([vector], exclude_same=name))
+            with pytest.raises(InvalidInputError, match=f"the example's {name} is .* archive$"):
+                search(library, Query([ClipExample(1)], exclude_same=name))
+
+
+def test_what_is_no_example_and_nothing_to_exclude_is_told(filled: Library):
+    with pytest.raises(InvalidInputError, match=r"'x\.wav' is no example: .* a file as Path"):
+        filled.search("x.wav")
+    with pytest.raises(InvalidInputError, match="exclude_same nope: choose recording, speaker"):
+        filled.search(1, exclude_same="nope")
 
 
 def test_a_file_that_is_too_long_is_refused_by_name(filled: Library, tmp_path):

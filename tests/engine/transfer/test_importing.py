@@ -78,6 +78,15 @@ def test_an_empty_archive_becomes_one_of_the_model(blank, tmp_path):
     assert (again.recordings, again.clips, again.known) == (0, 0, 3)
 
 
+def test_imported_scores_are_not_called_adapted_where_the_model_is_not_here(blank, tmp_path):
+    rows = [
+        {"id": f"r{i}", "start": 0, "end": 4, "scores": {"a": 0.7, "b": 0.3}} for i in range(25)
+    ]
+    blank.import_embeddings(*write(tmp_path / "in", rows), model="voice")
+    assert blank.clip(1).scores == {"a": pytest.approx(0.7), "b": pytest.approx(0.3)}
+    assert blank.status().adapted is None
+
+
 def test_a_top_class_beside_its_scores_is_no_metadata(blank, tmp_path):
     row = {"path": "a.wav", "duration": 1, "emotion": "b", "confidence": 0.9}
     scored = [{**row, "scores": {"a": 0.1, "b": 0.9}}]

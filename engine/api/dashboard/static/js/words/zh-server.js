@@ -42,7 +42,7 @@ export default {
   "the recording has {n} s, none from {start} s on": "录音长 {n} 秒，{start} 秒之后没有内容",
   "{start} to {end} s is no span: start must come before end": "{start} 到 {end} 秒不是区段：起点必须早于终点",
   "the example is not in the archive, so it has no recording": "示例不在档案中，因此没有所属录音",
-  "the example's {what} is not known to the archive": "档案不知道示例的 {what}",
+  "the example's {what} is not known to the archive{cure}": "档案不知道示例的 {what}",
   "the examples have several {what}s; only one can be left out": "示例有多个 {what}，只能排除一个",
   "the model {model} knows no texts: models of sound and text do, such as hf:laion/larger_clap_music_and_speech (POST /v1/jobs with kind reembed moves an archive)": "模型 {model} 不懂文字：兼懂声音与文字的模型才行，如 hf:laion/larger_clap_music_and_speech（可用 POST /v1/jobs 的 reembed 任务迁移档案）",
   "the text is empty: say what clips should sound like": "文字是空的：请写出应该听起来像什么",
