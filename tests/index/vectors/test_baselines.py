@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from emotion_search.index.vectors.arrays import normalise
-from emotion_search.index.vectors.baselines import FEWEST, GROUP_PRIOR, Place, fit_baselines, keys_of
+from emotion_search.index.vectors.baselines import (
+    FEWEST,
+    GROUP_PRIOR,
+    Place,
+    fit_baselines,
+    keys_of,
+)
 
 DIM = 6
 
