@@ -7,7 +7,7 @@
 
 Every clip asks for others of its label among clips of other speakers. eGeMAPSv02 functionals are
 z-scored over the corpus. ``centred`` is less the mean of the corpus, ``baselines`` less the mean of
-the speaker, shrunk by ten clips towards the corpus's. Triplets: a clip, one of its label by
+the speaker, shrunk by five clips towards the corpus's. Triplets: a clip, one of its label by
 somebody else saying something else, and one of another label, which shares nothing with it, or what
 is said (column ``text``), or who says it, or both; right if the first is nearer. ``--model`` adds
 rows for a model or a file of weights. ``--fold SPEAKERS=WEIGHTS`` names weights trained without
@@ -33,6 +33,7 @@ from emotion_search.engine.quality.retrieval import Gallery, Judged, judge
 from emotion_search.engine.quality.summary import over_classes, over_queries
 from emotion_search.engine.settings import Settings
 from emotion_search.engine.training.objective import CLASSES, class_of
+from emotion_search.index.vectors.baselines import GROUP_PRIOR
 
 Vectors = np.ndarray
 
@@ -53,11 +54,11 @@ def centred(vectors: Vectors) -> Vectors:
 
 
 def baselines(vectors: Vectors, speakers: np.ndarray) -> Vectors:
-    """Centred, less the mean of the speaker, shrunk by a prior of ten clips."""
+    """Centred, less the mean of the speaker, shrunk by a prior of five clips."""
     less = centred(vectors)
     for speaker in np.unique(speakers):
         mine = less[speakers == speaker]
-        less[speakers == speaker] -= mine.sum(axis=0) / (len(mine) + 10)
+        less[speakers == speaker] -= mine.sum(axis=0) / (len(mine) + GROUP_PRIOR)
     return less
 
 

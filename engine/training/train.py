@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotion_search.engine.embedders.voice.model import emphasis, own_part, write_weights
+from emotion_search.engine.audio.file import decode
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.embedders.voice.model import (
+    LONGEST,
+    emphasis,
+    own_part,
+    write_weights,
+)
 from emotion_search.engine.embedders.voice.network import DIMENSION, KEPT, EmotionNetwork
 from emotion_search.engine.files.atomic import put_torch
 from emotion_search.engine.quality.labelled import LabelledVectors
@@ -153,6 +160,8 @@ class Trainer:
         them."""
         corpus, rows = self._corpora[self._speech], self._rows[self._speech]
         unit = torch.from_numpy(embed_rows(self.averaged, corpus, rows))
+        clips = [decode(corpus.clips[row].path, end=LONGEST) for row in rows]
+        beside = functional.normalize(torch.from_numpy(Acoustic().embed(clips).vectors))
         labels = torch.from_numpy(corpus.labels[rows])
 
         def by_label(of: Tensor) -> Tensor:
@@ -163,6 +172,7 @@ class Trainer:
         weaker = emphasis(by_label(unit))
         fitted = {
             "map": weaker,
+            "beside_map": emphasis(by_label(beside)),
             "centre": by_label(own_part(unit, weaker)).mean(dim=0),
             "classes": functional.normalize(self.objective.classes.detach()) @ weaker,
         }

@@ -2,8 +2,8 @@
 
 Who speaks, and over which line, moves an embedding as much as what is felt. The mean of a speaker's
 clips tells both, and takes them out. What few clips say is trusted little: a mean over n clips is
-drawn towards that of the level above as if ``PRIOR`` more clips lay there (empirical Bayes with a
-normal prior; Efron and Morris, J. American Statistical Association 70, 1975).
+drawn towards that of the level above as if ``GROUP_PRIOR`` more clips lay there (empirical Bayes
+with a normal prior; Efron and Morris, J. American Statistical Association 70, 1975).
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from emotion_search.index.vectors.arrays import Vectors, normalise
 
 PRIOR = 10.0
-"""Clips that a group's mean is weighed against."""
+"""Clips that the mean of a file, or of a few, is weighed against."""
+
+GROUP_PRIOR = 5.0
+"""Clips that the mean of a group of the archive is weighed against."""
 
 FEWEST = 5
 """Fewest clips that a group has a baseline of its own from."""
@@ -189,11 +192,12 @@ def fit_baselines(parts: Iterable[tuple[Sequence[Place], Vectors]]) -> Baselines
     usual = float(np.percentile(list(scatter.values()), _USUAL)) if own else 0.0
     groups: dict[str, Baseline] = {}
     for key in [one for one in enough if one not in scatter]:
-        groups[key] = Baseline(placed[key], counts[key], shrunk(sums[key], counts[key], mean))
+        drawn = shrunk(sums[key], counts[key], mean, GROUP_PRIOR)
+        groups[key] = Baseline(placed[key], counts[key], drawn)
     for key in own:
         above = keys_of(Place(placed[key].source))
         parent = groups[above[0]].mean if above and above[0] in groups else mean
-        prior = PRIOR * max(1.0, usual / max(scatter[key], 1e-9)) ** 2
+        prior = GROUP_PRIOR * max(1.0, usual / max(scatter[key], 1e-9)) ** 2
         groups[key] = Baseline(
             placed[key], counts[key], shrunk(sums[key], counts[key], parent, prior)
         )

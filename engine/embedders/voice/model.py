@@ -22,7 +22,7 @@ from emotion_search.index.errors import ModelUnavailableError
 WEIGHTS = Path(__file__).parent / "weights" / "voice.safetensors"
 """The weights that ship; those of ``acoustic`` are used beside them."""
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same clip would get another vector by the same weights."""
 
 LONGEST = 8.0
@@ -33,15 +33,15 @@ SCALE = 16.0
 
 _SERVED, _ADAPTED = 4.5, 5.0  # the same of clips and of moved vectors; calibrated on others' speech
 _PIECE = int(LONGEST * SAMPLE_RATE)
-_BESIDE = 0.9  # length of the vector of ``acoustic`` beside the network's, which is at most 1
+_BESIDE = 0.8  # length of the vector of ``acoustic`` beside the network's, which is at most 1
 _WORDS = 0.65  # what is kept of directions in which no classes lie: much of it is words
 
 
 class Voice(BaseEmbedder):
     """An ``Embedder``: 384 dimensions, eight classes. On the CPU.
 
-    A vector is that of ``acoustic`` beside the network's, of which directions that do not tell the
-    classes of training apart weigh less. Scores are the network's.
+    A vector is that of ``acoustic`` beside the network's, in each of which directions that do not
+    tell the classes of training apart weigh less. Scores are the network's.
 
     Args:
         weights: a file that ``engine.training`` wrote; the shipped one if left out.
@@ -68,7 +68,7 @@ class Voice(BaseEmbedder):
         try:
             self.network.load_state_dict(own, assign=True)
             own_centre = tensors["centre"].numpy()
-            self._map = tensors["map"]
+            self._map, self._beside_map = tensors["map"], tensors["beside_map"]
             self._prototypes = functional.normalize(tensors["classes"])
         except (RuntimeError, KeyError) as error:
             raise ModelUnavailableError(f"{weights} lacks weights of the model voice") from error
@@ -92,7 +92,7 @@ class Voice(BaseEmbedder):
 
     def embedding(self, samples: Tensor) -> Tensor:
         """Embedding (dimension,) of up to 8 s: float32, (n,)."""
-        beside = self.beside.embedding(samples)
+        beside = functional.normalize(self.beside.embedding(samples), dim=0) @ self._beside_map
         own = functional.normalize(self.network(log_mel(samples)[None])) @ self._map
         return torch.cat([_BESIDE * functional.normalize(beside, dim=0), own[0]])
 
@@ -120,9 +120,10 @@ def emphasis(means: Tensor) -> Tensor:
 def write_weights(
     path: Path, network: EmotionNetwork, fitted: Mapping[str, Tensor], about: Mapping[str, Any]
 ) -> None:
-    """Write what ``Voice`` reads, as float16: ``fitted`` holds the network's ``map`` (see
-    ``emphasis``), the vectors of the ``classes`` (classes, ``DIMENSION``) and the ``centre`` of
-    training (``DIMENSION``,) (see ``own_part``); ``about`` has the keys classes and about.
+    """Write what ``Voice`` reads, as float16: ``fitted`` holds the network's ``map`` and the
+    ``beside_map`` of ``acoustic`` (see ``emphasis``), the vectors of the ``classes`` (classes,
+    ``DIMENSION``) and the ``centre`` of training (``DIMENSION``,) (see ``own_part``); ``about`` has
+    the keys classes and about.
 
     Raises:
         OSError: it cannot be written; what was there is still there.

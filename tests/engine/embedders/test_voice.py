@@ -59,13 +59,16 @@ def test_a_clip_beyond_the_window_is_the_mean_of_its_pieces():
     whole = voice().embed([spoken]).vectors[0]
     pieces = voice().embed(np.array_split(spoken, 3)).vectors
     assert np.allclose(whole, pieces.mean(axis=0), atol=1e-6)
-    assert np.allclose(np.linalg.norm(pieces[:, :256], axis=1), 0.9, atol=1e-5)
+    assert np.allclose(np.linalg.norm(pieces[:, :256], axis=1), 0.8, atol=1e-5)
 
 
-def test_the_vector_of_acoustic_stands_first():
+def test_the_vector_of_acoustic_stands_first_with_what_tells_no_classes_apart_weakened():
     clip = speak("happiness", speaker=2, seed=0)
     (mine,), (theirs,) = (one.embed([clip]).vectors for one in (voice(), Acoustic()))
-    assert np.allclose(mine[:256], 0.9 * theirs / np.linalg.norm(theirs), atol=1e-6)
+    weaker = load_file(WEIGHTS)["beside_map"].float().numpy()
+    assert np.allclose(np.linalg.eigvalsh(weaker), [0.65] * 250 + [1.0] * 6, atol=1e-3)
+    theirs = theirs / np.linalg.norm(theirs) @ weaker
+    assert np.allclose(mine[:256], 0.8 * theirs / np.linalg.norm(theirs), atol=1e-6)
 
 
 def test_manners_are_heard_across_speakers():

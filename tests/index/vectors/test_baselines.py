@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from emotion_search.index.vectors.arrays import normalise
-from emotion_search.index.vectors.baselines import FEWEST, PRIOR, Place, fit_baselines, keys_of
+from emotion_search.index.vectors.baselines import (
+    FEWEST,
+    GROUP_PRIOR,
+    Place,
+    fit_baselines,
+    keys_of,
+)
 
 DIM = 6
 
@@ -30,14 +36,14 @@ def test_means_are_shrunk_towards_the_level_above():
     both = np.concatenate([ann, bob]).astype(float)
     fitted = fit_baselines([(places[:30], both[:30].astype("f4")), (places[30:], bob[10:])])
     mean = both.mean(axis=0)
-    source = (both.sum(axis=0) + PRIOR * mean) / (50 + PRIOR)
+    source = (both.sum(axis=0) + GROUP_PRIOR * mean) / (50 + GROUP_PRIOR)
     scatter = {
         name: ((rows - rows.mean(axis=0)) ** 2).sum() / (len(rows) - 1)
         for name, rows in (("ann", ann.astype(float)), ("bob", bob.astype(float)))
     }
     usual = np.percentile(list(scatter.values()), 75)
     for name, rows in (("ann", ann), ("bob", bob)):
-        prior = PRIOR * max(1.0, usual / scatter[name]) ** 2
+        prior = GROUP_PRIOR * max(1.0, usual / scatter[name]) ** 2
         expected = (rows.astype(float).sum(axis=0) + prior * source) / (len(rows) + prior)
         assert fitted.centre(Place("s", name, 3)) == pytest.approx(expected, abs=1e-6)
     assert fitted.clips == 50
