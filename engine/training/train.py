@@ -18,12 +18,7 @@ from torch.nn import functional
 
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.embedders.acoustic.model import Acoustic
-from emotion_search.engine.embedders.voice.model import (
-    LONGEST,
-    emphasis,
-    own_part,
-    write_weights,
-)
+from emotion_search.engine.embedders.voice.model import LONGEST, emphasis, own_part, write_weights
 from emotion_search.engine.embedders.voice.network import DIMENSION, KEPT, EmotionNetwork
 from emotion_search.engine.files.atomic import put_torch
 from emotion_search.engine.quality.labelled import LabelledVectors
