@@ -95,7 +95,8 @@ def predict(
     if alone:
         notice(
             f"scores are unadapted, files: {alone}; they are short and fewer than 20, and there is"
-            " no archive of 20 clips that was ingested into, or tuned, by this version"
+            " no archive of 20 clips of the same weights that was ingested into, or tuned, by this"
+            " version"
         )
     if failed:
         raise typer.Exit(1)

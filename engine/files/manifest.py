@@ -175,8 +175,9 @@ def _both(before: Annotations, annotations: Annotations) -> Annotations:
 
 
 def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
-    """Clip, task and label of each row of a table with the columns ``clip``, ``label`` and maybe
-    ``task`` (else ``task`` is taken); an empty label takes the clip's label away.
+    """Clip, task and label of a table with the columns ``clip``, ``label`` and maybe ``task`` (else
+    ``task`` is taken), each clip and task once, by its last row; an empty label takes the clip's
+    label away.
 
     Raises:
         InvalidInputError: it cannot be read, or a row names no clip.
@@ -194,7 +195,7 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
     if unlike := {clip for clip, of, value in found if value != last[clip, of]}:
         clips = f"{len(unlike)} clip{'s' * (len(unlike) != 1)}"
         log.warning("rows of %s contradict each other about %s: the last row counts", path, clips)
-    return found
+    return [(clip, of, value) for (clip, of), value in last.items()]
 
 
 def _annotations(cells: Mapping[str, str], form: TableForm) -> tuple[Annotations, bool]:

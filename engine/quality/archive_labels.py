@@ -104,7 +104,7 @@ def labelled_vectors(
         scores=known.scores if model.classes else None,
         score_classes=tuple(model.classes),
         affect=known.affect,
-        voices=voices_of(clips.speakers, recordings),
+        voices=None if clips.speakers.all() else voices_of(clips.speakers, recordings),
     )
     places = places_of(session, clips.ids)
     baselines = baselines or fit_baselines([(places, vectors)])

@@ -61,8 +61,7 @@ class Evaluation(Retrieval):
             and ``calibration`` was measured in the plain space (of baselines) instead.
         clips: by class.
         speakers: how many; None where they are not all known.
-        by: whose halves ``steps`` and ``calibration`` are of: ``speakers``, or ``recordings``; see
-            ``LabelledVectors``.
+        by: whose halves ``steps`` and ``calibration`` are of; see ``LabelledVectors.by``.
         galleries: the same in other galleries: with the speaker kept in (``recording``), where no
             gallery was asked for and speakers are known; among other sources (``source``), where
             there are several.
@@ -142,6 +141,9 @@ def evaluate(
             others.append(retrieval("source", data.sources))
         except InvalidInputError:
             left_out["other sources"] = "no label is in two sources"
+    probes = tuple(probe(turned, seed=seed))
+    if probes and (alone := sorted({*data.classes} - {*probes[0].classes})):
+        left_out["probes"] = f"classes that one speaker alone has: {', '.join(alone)}"
     names, counts = np.unique(data.labels, return_counts=True)
     return Evaluation(
         **vars(main),
@@ -161,7 +163,7 @@ def evaluate(
             method.value: quality.precision
             for method, quality in compare_methods(data, progress).items()
         },
-        probes=tuple(probe(turned, seed=seed)),
+        probes=probes,
         calibration=check_calibration(data, method, seed=seed),
     )
 

@@ -43,8 +43,8 @@ class LabelledVectors:
         score_classes: classes of the model.
         affect: float64, (n, 3), valence, arousal and dominance of each, NaN where not known. None
             where nothing is.
-        voices: (n,), who speaks in each as far as it is known; see ``voices_of``. None for the
-            speakers, or the recordings where these are None.
+        voices: (n,), who speaks in each as far as it is known; see ``voices_of``. None where
+            all speakers are known, or none.
     """
 
     vectors: NDArray[np.float32]
@@ -84,9 +84,9 @@ class LabelledVectors:
     @property
     def groups(self) -> Strings:
         """The speaker of each clip, (n,); its recording where the speaker is not known."""
-        if self.voices is not None:
-            return self.voices
-        return self.recordings if self.speakers is None else self.speakers
+        if self.speakers is not None:
+            return self.speakers
+        return self.recordings if self.voices is None else self.voices
 
     @property
     def by(self) -> str:
@@ -188,5 +188,5 @@ def read_labelled_vectors(
         embeddings.name,
         sources=np.array(sources) if any(sources) else None,
         sentences=sentences_under(sentence_key, column(sentence_key or SENTENCE_KEY)),
-        voices=voices_of(speakers, recordings),
+        voices=None if speakers.all() else voices_of(speakers, recordings),
     )

@@ -69,7 +69,7 @@ class Tuning:
         quality: on the halves of the speakers that were not fitted to, by method; empty without
             labels.
         groups: how many speakers or recordings, and how many sources, have baselines.
-        by: whose halves those were: of ``speakers`` or ``recordings``; see ``LabelledVectors``.
+        by: whose halves those were; see ``LabelledVectors.by``.
     """
 
     version: int

@@ -120,7 +120,8 @@ class ArchiveSpace:
         unit = normalise(vectors)
         total = unit.sum(axis=0, dtype=np.float64)
         near: list[tuple[Vectors, Group]] = []
-        if group.level != "speaker" and place.speaker is not None:
+        several = place.source is None or place.channel is None
+        if place.speaker is not None and (several or group.level != "speaker"):
             near = group_means(session, self.model, self.baselines, place)
         if group.level == "archive" and not near:
             near = group_means(session, self.model, self.baselines, Place())

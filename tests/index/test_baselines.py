@@ -243,6 +243,25 @@ def test_a_speaker_of_several_sources_gives_the_nearest_baseline_of_theirs(world
             assert group == Group("speaker", near, "bob")
 
 
+def test_a_speaker_of_no_source_and_of_another_gives_the_nearest_baseline(world: Grouped):
+    for number in range(12):
+        world.add(number, clips=3, speaker="bob", source=(None, "x")[number % 2])
+        world.add(number + 20, clips=3, speaker="ann", source="x")
+    world.tune()
+    fitted = world.fitted[world.version]
+    taken = set()
+    with world.database.read() as session:
+        space = active_space(session, world.model)
+        for clip in list(world.truth)[:20]:
+            row = normalise(world.truth[clip][1][None].astype(np.float32))
+            of_bob = {source: fitted.centre(Place(source, "bob")) for source in (None, "x")}
+            near = min(of_bob, key=lambda source: float(np.linalg.norm(of_bob[source] - row[0])))
+            _, group = space.centre_at(session, Place(None, "bob"), row)
+            assert group == Group("speaker", near, "bob")
+            taken.add(near)
+    assert taken == {None, "x"}
+
+
 def test_the_answer_names_the_closest_group_that_has_a_baseline(world: Grouped):
     for number in range(18):
         world.speak(number)

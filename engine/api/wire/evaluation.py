@@ -62,7 +62,7 @@ class RetrievalOut(BaseModel):
 
     gallery: str = Field(description="What galleries left out besides the query.")
     queries: int
-    unanswerable: int = Field(description="More, that had nothing to find.")
+    unanswerable: int = Field(description="Further queries, with nothing to find.")
     micro: dict[str, Estimate] = Field(description="By metric, the mean over queries.")
     macro: dict[str, Estimate] = Field(description="By metric, the mean over classes.")
     by_class: dict[str, dict[str, float]] = Field(description="Each metric by class.")
@@ -81,7 +81,10 @@ class EvaluationOut(RetrievalOut):
     )
     clips: dict[str, int] = Field(description="Labelled clips by class.")
     speakers: int | None = Field(description="Null where they are not all known.")
-    by: str = Field(description="Whose halves `steps` are of: `speakers`, or `recordings`.")
+    by: str = Field(
+        description="Whose halves `steps` and `calibration` are of: `speakers`, `recordings`, or"
+        " `speakers or recordings`."
+    )
     galleries: list[RetrievalOut] = Field(
         description="The same with the speaker kept in (`recording`), where no gallery was asked"
         " for; and among other sources (`source`)."

@@ -213,7 +213,11 @@ def test_rows_that_contradict_each_other_about_a_clip_are_told_of(tmp_path: Path
     read_labels(path, "emotion")
     assert caplog.messages == []
     path.write_text("clip,label,task\n1,joy,\n2,joy,\n1,fear,\n1,low,mood\n1,high,mood\n2,,\n")
-    assert read_labels(path, "emotion")[2] == (1, "emotion", "fear")
+    assert read_labels(path, "emotion") == [
+        (1, "emotion", "fear"),
+        (2, "emotion", None),
+        (1, "mood", "high"),
+    ]
     assert caplog.messages == [
         f"rows of {path} contradict each other about 2 clips: the last row counts"
     ]

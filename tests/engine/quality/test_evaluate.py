@@ -141,6 +141,9 @@ def test_a_class_that_one_speaker_alone_has_is_no_part_of_a_probe():
         assert (one.classes, one.chance) == (all_there.classes, all_there.chance)
         assert one.uar > 0.95
     assert probe(replace(data, labels=np.where(own == "own", "own", "all")), seed=0) == []
+    why = evaluate(replace(data, labels=own), Space(), rounds=0).left_out["probes"]
+    assert why == "classes that one speaker alone has: own"
+    assert "probes" not in evaluate(data, Space(), rounds=0).left_out
 
 
 @pytest.mark.parametrize("method", [Method.PLAIN, Method.LEARNED])

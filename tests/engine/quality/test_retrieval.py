@@ -187,6 +187,10 @@ def test_vectors_of_ones_own_are_read_with_their_labels(tmp_path: Path):
     some = read_labelled_vectors(tmp_path / "x.npy", tmp_path / "l.csv")
     assert some.speakers is None
     assert some.groups.tolist() == ["speaker s", "recording row 1", "speaker s", "recording row 3"]
+    (tmp_path / "l.csv").write_text("label,speaker\na,s\na,t\nb,s\nb,t\n")
+    every = read_labelled_vectors(tmp_path / "x.npy", tmp_path / "l.csv")
+    assert (every.groups.tolist(), every.by) == (["s", "t", "s", "t"], "speakers")
+    assert replace(every, speakers=None).groups.tolist() == ["row 0", "row 1", "row 2", "row 3"]
 
 
 def test_what_is_said_and_where_is_read_from_columns(tmp_path: Path):
