@@ -178,7 +178,7 @@ def read_labelled_vectors(
     sources = column("source")
     speakers = np.array(column("speaker"), dtype=str)
     recordings = np.array([rows[i].get("recording") or f"row {i}" for i in kept], dtype=str)
-    with np.errstate(over="ignore"):  # told as not finite
+    with np.errstate(over="ignore"):  # the message says so
         taken = np.asarray(vectors[kept], dtype=np.float32)
     return LabelledVectors(
         taken,
